@@ -1,0 +1,1 @@
+"""What a model is: its input from DICOM, its files, its prompts, what its numbers mean."""

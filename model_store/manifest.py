@@ -1,0 +1,157 @@
+"""manifest.json of a model version: frozen, typed, and the only place that says what a model is.
+
+Knows nothing of how files are found (store) or run (runtime).
+"""
+
+import hashlib
+import json
+import math
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+DIGEST = r"^[0-9a-f]{64}$"
+NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+FILES = ("image.onnx", "text.onnx", "tokenizer.json", "golden.npz", "MODEL_CARD.md")
+"""Files that every version has beside manifest.json."""
+
+
+class Frozen(BaseModel):
+    """Immutable; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def canonical(self) -> bytes:
+        """The same bytes for the same content: what a digest is taken of."""
+        return json.dumps(
+            self.model_dump(mode="json"), sort_keys=True, separators=(",", ":")
+        ).encode()
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the canonical JSON, 64 hex digits."""
+        return hashlib.sha256(self.canonical()).hexdigest()
+
+
+class Recipe(Frozen):
+    """How a canvas is made of a Mammogram; `render` holds one function for each name."""
+
+    name: Literal["mammo-clip"] = "mammo-clip"
+    height_px: int = Field(1520, ge=32, le=8192)
+    width_px: int = Field(912, ge=32, le=8192)
+
+
+class TensorSpec(Frozen):
+    """One input or output of an ONNX graph; a string in `shape` is a free dimension."""
+
+    name: str
+    dtype: Literal["uint8", "uint16", "int64", "float32"]
+    shape: tuple[int | str, ...]
+
+
+class Calibration(Frozen):
+    """Platt scaling: probability = sigmoid(slope * logit(score) + intercept)."""
+
+    method: Literal["platt"] = "platt"
+    slope: float = Field(gt=0)
+    intercept: float
+
+    def apply(self, score: float) -> float:
+        """Raw score in 0..1 -> calibrated probability in 0..1."""
+        clipped = min(max(score, 1e-7), 1 - 1e-7)
+        logit = math.log(clipped / (1 - clipped))
+        return 1 / (1 + math.exp(-(self.slope * logit + self.intercept)))
+
+
+Sentences = tuple[str, ...]
+
+
+class Finding(Frozen):
+    """A named question with its prompt ensembles."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9 _-]{0,63}$")
+    positive: Sentences = Field(min_length=1)
+    negative: Sentences = Field(min_length=1)
+    calibration: Calibration | None = None
+    threshold: float | None = Field(None, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _threshold_needs_calibration(self) -> Self:
+        if self.threshold is not None and self.calibration is None:
+            raise ValueError(
+                f"finding {self.name!r} has a threshold but no calibration: fit one or drop both"
+            )
+        return self
+
+
+class Aggregation(Frozen):
+    """How image scores become breast scores, and those a study score."""
+
+    views: Literal["mean", "max"] = "mean"
+    breasts: Literal["max", "mean"] = "max"
+
+
+class Metric(Frozen):
+    """A measured figure with its 95 % interval, n and data."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    n: int = Field(ge=1)
+    data: str
+
+
+class Licence(Frozen):
+    """Terms of the weights. `serving` False: loaded only on the operator's explicit word."""
+
+    name: str
+    terms: str
+    serving: bool = True
+
+
+class Manifest(Frozen):
+    """A model version, whole. Digest of this object = digest of the model."""
+
+    schema_version: Literal[1] = 1
+    name: str = Field(pattern=NAME)
+    version: str = Field(pattern=r"^[0-9]{1,9}$")
+    family: str
+    description: str
+    licence: Licence
+    recipe: Recipe
+    image_input: TensorSpec
+    image_outputs: tuple[TensorSpec, ...]
+    text_inputs: tuple[TensorSpec, ...]
+    text_outputs: tuple[TensorSpec, ...]
+    embedding_size: int = Field(ge=1)
+    text_max_tokens: int = Field(ge=4, le=8192)
+    logit_scale: float = Field(description="log of the factor, as the papers store it")
+    findings: tuple[Finding, ...]
+    default_negative: Sentences = Field(
+        min_length=1, description="opposes a user's sentence that brings no negative of its own"
+    )
+    aggregation: Aggregation = Aggregation()
+    files: dict[str, str]
+    made_by: dict[str, str | int | float | bool]
+    metrics: tuple[Metric, ...] = ()
+
+    @field_validator("files")
+    @classmethod
+    def _every_file_by_sha256(cls, files: dict[str, str]) -> dict[str, str]:
+        missing = [name for name in FILES if name not in files]
+        if missing:
+            raise ValueError(f"manifest names no sha256 for {', '.join(missing)}")
+        for name, digest in files.items():
+            if "/" in name or "\\" in name or name.startswith(".") or name == "manifest.json":
+                raise ValueError(f"{name!r} is not the plain name of a file beside the manifest")
+            if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
+                raise ValueError(f"sha256 of {name!r} is not 64 hex digits")
+        return files
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        names = [finding.name for finding in self.findings]
+        if len(names) != len(set(names)):
+            raise ValueError("two findings share a name")
+        return self

@@ -1,0 +1,1 @@
+"""The REST service: HTTP, queue, workers. Knows model_store, never torch."""

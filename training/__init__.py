@@ -1,0 +1,1 @@
+"""Makes, evaluates and exports models. Knows model_store, never the service."""

@@ -1,0 +1,262 @@
+"""A real model version in a few kilobytes: ONNX graphs, tokenizer, golden file, no torch.
+
+Every part of the contract is there (uint8 in, normalisation inside the graph, `features`, free
+batch dimension), so whatever runs this runs a large model. Deterministic by seed.
+"""
+
+import math
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+from model_store.arrays import F32, U8
+from model_store.manifest import Finding, Licence, Manifest, Recipe, TensorSpec
+from model_store.store import ModelStore, ModelVersion, sha256_of
+
+EMBEDDING_SIZE = 16
+CHANNELS = 8
+STRIDE = 16  # pixels of the canvas for one cell of `features`
+MEAN, STD = 0.3089279, 0.25053555  # any two numbers would do
+TINIEST = 1e-12
+LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
+SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+WORDS = ["no", "there", "is", "a", "mass", "suspicious", "calcification", "breast", "normal"]
+FINDINGS = (
+    Finding(name="mass", positive=("there is a mass", "mass"), negative=("no mass",)),
+    Finding(
+        name="suspicious calcification",
+        positive=("suspicious calcification",),
+        negative=("no suspicious calcification", "normal breast"),
+    ),
+)
+GOLDEN_SENTENCES = ("there is a mass", "no suspicious calcification in the breast")
+
+
+def make_tiny_model(
+    root: Path,
+    *,
+    name: str = "tiny",
+    version: str = "1",
+    height: int = 64,
+    width: int = 48,
+    seed: int = 0,
+    findings: Sequence[Finding] = FINDINGS,
+    licence: Licence | None = None,
+    text_max_tokens: int = 32,
+    logit_scale: float = math.log(10),
+) -> ModelVersion:
+    """Build and publish a version below `root`; height and width are multiples of 16 px."""
+    staging = Path(tempfile.mkdtemp(prefix="tiny-model-"))
+    try:
+        write_graphs(staging, height=height, width=width, seed=seed)
+        write_golden(staging, height=height, width=width, seed=seed)
+        (staging / "MODEL_CARD.md").write_text("# Tiny\n\nFor tests; its numbers mean nothing.\n")
+        manifest = Manifest(
+            name=name,
+            version=version,
+            family="tiny",
+            description="A tiny model for tests; its numbers mean nothing.",
+            licence=licence or Licence(name="Apache-2.0", terms="For tests."),
+            recipe=Recipe(height_px=height, width_px=width),
+            **tensor_specs(height=height, width=width),
+            embedding_size=EMBEDDING_SIZE,
+            text_max_tokens=text_max_tokens,
+            logit_scale=logit_scale,
+            findings=tuple(findings),
+            default_negative=("normal breast",),
+            files={path.name: sha256_of(path) for path in sorted(staging.iterdir())},
+            made_by={"seed": seed},
+        )
+        (staging / "manifest.json").write_text(manifest.model_dump_json(indent=2) + "\n")
+        return ModelStore(root).publish(staging)
+    finally:
+        shutil.rmtree(staging)
+
+
+def tensor_specs(*, height: int, width: int) -> dict[str, object]:
+    """The manifest's four fields that describe the graphs."""
+    cells = (height // STRIDE, width // STRIDE)
+    return {
+        "image_input": TensorSpec(name="image", dtype="uint8", shape=("n", height, width)),
+        "image_outputs": (
+            TensorSpec(name="embedding", dtype="float32", shape=("n", EMBEDDING_SIZE)),
+            TensorSpec(name="features", dtype="float32", shape=("n", CHANNELS, *cells)),
+        ),
+        "text_inputs": (
+            TensorSpec(name="input_ids", dtype="int64", shape=("n", "l")),
+            TensorSpec(name="attention_mask", dtype="int64", shape=("n", "l")),
+        ),
+        "text_outputs": (
+            TensorSpec(name="text_embedding", dtype="float32", shape=("n", EMBEDDING_SIZE)),
+        ),
+    }
+
+
+def tiny_canvases(n: int, *, height: int = 64, width: int = 48, seed: int = 0) -> U8:
+    """(n, height, width) uint8: a bright half ellipse on black with noise, all different."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[0:height, 0:width]
+    inside = ((rows - height / 2) / (height / 2)) ** 2 + (columns / (width * 0.8)) ** 2 < 1
+    noise = rng.integers(40, 256, size=(n, height, width), dtype=np.uint8)
+    return np.where(inside, noise, 0).astype(np.uint8)
+
+
+def write_graphs(directory: Path, *, height: int, width: int, seed: int) -> None:
+    """image.onnx, text.onnx and tokenizer.json."""
+    rng = np.random.default_rng(seed)
+    tokenizer = _tokenizer()
+    _save(_image_graph(height, width, rng), directory / "image.onnx")
+    _save(_text_graph(tokenizer.get_vocab_size(), rng), directory / "text.onnx")
+    tokenizer.save(str(directory / "tokenizer.json"))
+
+
+def write_golden(directory: Path, *, height: int, width: int, seed: int) -> None:
+    """golden.npz: what the graphs beside it answer, by plain onnxruntime and tokenizers."""
+    canvases = tiny_canvases(2, height=height, width=width, seed=seed)
+    tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
+    encoded = [tokenizer.encode(sentence) for sentence in GOLDEN_SENTENCES]
+    texts = [
+        run_graph(
+            directory / "text.onnx",
+            "text_embedding",
+            input_ids=np.array([one.ids], dtype=np.int64),
+            attention_mask=np.array([one.attention_mask], dtype=np.int64),
+        )
+        for one in encoded
+    ]
+    np.savez(
+        directory / "golden.npz",
+        image=canvases,
+        image_embedding=run_graph(directory / "image.onnx", "embedding", image=canvases),
+        sentences=np.array(GOLDEN_SENTENCES),
+        text_embedding=np.concatenate(texts),
+    )
+
+
+def run_graph(path: Path, output: str, **inputs: np.ndarray) -> F32:
+    """One output of a graph by plain onnxruntime: the judge of model_store.runtime."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return np.asarray(session.run([output], inputs)[0], dtype=np.float32)
+
+
+def _image_graph(height: int, width: int, rng: np.random.Generator) -> onnx.GraphProto:
+    rows, columns = height // STRIDE, width // STRIDE
+    weights = {
+        "both": np.array([1, 2], dtype=np.int64),
+        "channel": np.array([1], dtype=np.int64),
+        "one": np.array(1, dtype=np.float32),
+        "mean": np.array(MEAN, dtype=np.float32),
+        "std": np.array(STD, dtype=np.float32),
+        "kernel": _normal(rng, CHANNELS, 1, 4, 4),
+        "bias": _normal(rng, CHANNELS),
+        "flat": np.array([0, CHANNELS * rows * columns], dtype=np.int64),
+        "projection": _normal(rng, CHANNELS * rows * columns, EMBEDDING_SIZE),
+    }
+    nodes = [
+        helper.make_node("Cast", ["image"], ["grey"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMin", ["grey", "both"], ["low"]),
+        helper.make_node("ReduceMax", ["grey", "both"], ["high"]),
+        helper.make_node("Sub", ["high", "low"], ["range"]),
+        helper.make_node("Max", ["range", "one"], ["guarded"]),  # a flat canvas becomes 0
+        helper.make_node("Sub", ["grey", "low"], ["lifted"]),
+        helper.make_node("Div", ["lifted", "guarded"], ["unit"]),
+        helper.make_node("Sub", ["unit", "mean"], ["centred"]),
+        helper.make_node("Div", ["centred", "std"], ["normalised"]),
+        helper.make_node("Unsqueeze", ["normalised", "channel"], ["planes"]),
+        helper.make_node("Conv", ["planes", "kernel", "bias"], ["edges"], strides=[4, 4]),
+        helper.make_node("Relu", ["edges"], ["rectified"]),
+        helper.make_node(
+            "AveragePool", ["rectified"], ["features"], kernel_shape=[4, 4], strides=[4, 4]
+        ),
+        helper.make_node("Reshape", ["features", "flat"], ["row"]),
+        helper.make_node("MatMul", ["row", "projection"], ["projected"]),
+        *_normalise("projected", "embedding", weights),
+    ]
+    return helper.make_graph(
+        nodes,
+        "tiny-image",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", height, width])],
+        [
+            helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["n", EMBEDDING_SIZE]),
+            helper.make_tensor_value_info(
+                "features", TensorProto.FLOAT, ["n", CHANNELS, rows, columns]
+            ),
+        ],
+        [numpy_helper.from_array(value, key) for key, value in weights.items()],
+    )
+
+
+def _text_graph(vocabulary: int, rng: np.random.Generator) -> onnx.GraphProto:
+    weights = {
+        "table": _normal(rng, vocabulary, EMBEDDING_SIZE),
+        "projection": _normal(rng, EMBEDDING_SIZE, EMBEDDING_SIZE),
+        "last": np.array([2], dtype=np.int64),
+        "tokens": np.array([1], dtype=np.int64),
+        "one": np.array(1, dtype=np.float32),
+    }
+    nodes = [
+        helper.make_node("Gather", ["table", "input_ids"], ["vectors"]),
+        helper.make_node("Cast", ["attention_mask"], ["weight"], to=TensorProto.FLOAT),
+        helper.make_node("Unsqueeze", ["weight", "last"], ["column"]),
+        helper.make_node("Mul", ["vectors", "column"], ["kept"]),
+        helper.make_node("ReduceSum", ["kept", "tokens"], ["total"], keepdims=0),
+        helper.make_node("ReduceSum", ["weight", "tokens"], ["length"]),
+        helper.make_node("Max", ["length", "one"], ["guarded"]),
+        helper.make_node("Div", ["total", "guarded"], ["average"]),
+        helper.make_node("MatMul", ["average", "projection"], ["projected"]),
+        *_normalise("projected", "text_embedding", weights),
+    ]
+    return helper.make_graph(
+        nodes,
+        "tiny-text",
+        [
+            helper.make_tensor_value_info(key, TensorProto.INT64, ["n", "l"])
+            for key in ("input_ids", "attention_mask")
+        ],
+        [helper.make_tensor_value_info("text_embedding", TensorProto.FLOAT, ["n", EMBEDDING_SIZE])],
+        [numpy_helper.from_array(value, key) for key, value in weights.items()],
+    )
+
+
+def _normalise(source: str, target: str, weights: dict[str, np.ndarray]) -> list[onnx.NodeProto]:
+    """Nodes of an L2 normalisation along axis 1."""
+    weights["axis"] = np.array([1], dtype=np.int64)
+    weights["tiniest"] = np.array(TINIEST, dtype=np.float32)
+    return [
+        helper.make_node("ReduceL2", [source, "axis"], ["norm"]),
+        helper.make_node("Max", ["norm", "tiniest"], ["safe_norm"]),
+        helper.make_node("Div", [source, "safe_norm"], [target]),
+    ]
+
+
+def _tokenizer() -> Tokenizer:
+    """WordPiece that falls back to single letters: every sentence has its own tokens."""
+    pieces = [*SPECIALS, *WORDS, *LETTERS, *(f"##{letter}" for letter in LETTERS)]
+    vocabulary = {piece: index for index, piece in enumerate(dict.fromkeys(pieces))}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])],
+    )
+    return tokenizer
+
+
+def _save(graph: onnx.GraphProto, path: Path) -> None:
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+def _normal(rng: np.random.Generator, *shape: int) -> F32:
+    return rng.standard_normal(shape).astype(np.float32)

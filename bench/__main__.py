@@ -9,7 +9,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-PARTS = ("render", "throughput", "responsiveness")
+PARTS = ("render", "decode", "uploads", "throughput", "responsiveness")
 
 
 def main() -> None:

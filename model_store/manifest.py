@@ -17,9 +17,9 @@ FILES = ("image.onnx", "text.onnx", "tokenizer.json", "golden.npz", "MODEL_CARD.
 
 
 class Frozen(BaseModel):
-    """Immutable; an unknown key is an error."""
+    """Immutable; an unknown key is an error, and so is a number that is not finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def canonical(self) -> bytes:
         """The same bytes for the same content: what a digest is taken of."""
@@ -41,6 +41,13 @@ class Recipe(Frozen):
     width_px: int = Field(912, ge=32, le=8192)
 
 
+def sigmoid(x: float) -> float:
+    """1 / (1 + exp(-x)) for every finite x; never overflows."""
+    if x >= 0:
+        return 1 / (1 + math.exp(-x))
+    return math.exp(x) / (1 + math.exp(x))
+
+
 class TensorSpec(Frozen):
     """One input or output of an ONNX graph; a string in `shape` is a free dimension."""
 
@@ -59,8 +66,11 @@ class Calibration(Frozen):
     def apply(self, score: float) -> float:
         """Raw score in 0..1 -> calibrated probability in 0..1."""
         clipped = min(max(score, 1e-7), 1 - 1e-7)
-        logit = math.log(clipped / (1 - clipped))
-        return 1 / (1 + math.exp(-(self.slope * logit + self.intercept)))
+        return self.apply_to_logit(math.log(clipped / (1 - clipped)))
+
+    def apply_to_logit(self, logit: float) -> float:
+        """The same from logit(score), where a score next to 0 or 1 still keeps its rank."""
+        return sigmoid(self.slope * logit + self.intercept)
 
 
 Sentences = tuple[str, ...]
@@ -126,7 +136,9 @@ class Manifest(Frozen):
     text_outputs: tuple[TensorSpec, ...]
     embedding_size: int = Field(ge=1)
     text_max_tokens: int = Field(ge=4, le=8192)
-    logit_scale: float = Field(description="log of the factor, as the papers store it")
+    logit_scale: float = Field(
+        ge=-20, le=20, description="log of the factor, as the papers store it"
+    )
     findings: tuple[Finding, ...]
     default_negative: Sentences = Field(
         min_length=1, description="opposes a user's sentence that brings no negative of its own"

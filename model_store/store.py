@@ -1,15 +1,6 @@
 """Find, verify and publish model versions: ROOT/NAME/VERSION/, immutable once published.
 
 Knows nothing of what the files mean (runtime) nor of who asks for them (service, training).
-
-Error tree, also used by runtime:
-  StoreError
-    ModelNotFound       no such name or version; lists the known ones
-    AlreadyPublished    a version is never changed; publish the next number
-    CorruptModel        a file is not what the manifest says
-    LicenceNotAccepted  the weights' terms forbid serving and the operator has not said otherwise
-    GraphMismatch       a graph's inputs or outputs are not those of the manifest (runtime)
-    GoldenMismatch      the graphs do not reproduce golden.npz (runtime)
 """
 
 import contextlib
@@ -19,13 +10,26 @@ import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from model_store.errors import AlreadyPublished, CorruptModel, ModelNotFound, StoreError
 from model_store.manifest import NAME, Manifest
+
+__all__ = [
+    "AlreadyPublished",
+    "CorruptModel",
+    "ModelNotFound",
+    "ModelStore",
+    "ModelVersion",
+    "StoreError",
+    "read_manifest",
+    "sha256_of",
+    "verify_files",
+]
 
 MANIFEST = "manifest.json"
 SEAL = "manifest.json.sha256"
@@ -34,52 +38,6 @@ who can rewrite the manifest can rewrite the seal too."""
 CHUNK_BYTES = 1 << 20
 _VERSION = re.compile(r"[0-9]{1,9}")
 _NAME = re.compile(NAME)
-
-
-class StoreError(Exception):
-    """Something about a model version that an operator has to set right."""
-
-
-class ModelNotFound(StoreError):
-    """No such model or version; `known` lists what there is ("name" or "name/version")."""
-
-    def __init__(self, asked: str, known: Sequence[str]) -> None:
-        there = f"known: {', '.join(known)}" if known else "the store is empty"
-        super().__init__(f"no model {asked}; {there}")
-        self.asked = asked
-        self.known = list(known)
-
-
-class AlreadyPublished(StoreError):
-    """A published version is never changed."""
-
-    def __init__(self, key: str) -> None:
-        super().__init__(f"{key} is published already and never changes: publish the next version")
-        self.key = key
-
-
-class CorruptModel(StoreError):
-    """`file` of a version should be `expected`, but is `got`."""
-
-    def __init__(self, key: str, file: str, *, expected: str, got: str) -> None:
-        super().__init__(f"{key}: {file}: expected {expected}, got {got}")
-        self.key = key
-        self.file = file
-        self.expected = expected
-        self.got = got
-
-
-class LicenceNotAccepted(StoreError):
-    """The licence of the weights forbids serving; `name` is what an operator can accept."""
-
-    def __init__(self, key: str, *, name: str, terms: str) -> None:
-        super().__init__(
-            f"{key}: its licence {name!r} does not allow serving: {terms} "
-            f"If you have the right to, accept the licence {name!r} by name."
-        )
-        self.key = key
-        self.name = name
-        self.terms = terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +114,7 @@ class ModelStore:
 
         Raises CorruptModel for the first file that is not so. Reads every byte.
         """
-        _check_listing(version, sealed=True)
-        _check_seal(version)
-        _check_digests(version)
+        verify_files(version)
 
     def publish(self, staging: Path) -> ModelVersion:
         """Copy a finished directory (manifest.json and its files) into the store, whole or not.
@@ -194,6 +150,13 @@ def read_manifest(directory: Path, *, key: str) -> Manifest:
         where = ".".join(str(part) for part in first["loc"])
         got = f"{first['msg']} at {where}" if where else first["msg"]
     raise CorruptModel(key, MANIFEST, expected="a valid manifest", got=got)
+
+
+def verify_files(version: ModelVersion) -> None:
+    """What ModelStore.verify says, for a version at hand."""
+    _check_listing(version, sealed=True)
+    _check_seal(version)
+    _check_digests(version)
 
 
 def sha256_of(path: Path) -> str:

@@ -1,0 +1,149 @@
+"""ONNX graphs of a version: opened as sessions, and held to what the manifest says of them.
+
+The only file that imports onnxruntime.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import onnxruntime
+
+from model_store.arrays import F32
+from model_store.errors import GraphMismatch
+from model_store.manifest import TensorSpec
+from model_store.store import ModelVersion
+
+IMAGE, IDS, MASK = "image", "input_ids", "attention_mask"
+EMBEDDING, FEATURES, TEXT_EMBEDDING = "embedding", "features", "text_embedding"
+LOG_ERRORS_ONLY = 3
+_DTYPES = {
+    "tensor(uint8)": "uint8",
+    "tensor(uint16)": "uint16",
+    "tensor(int64)": "int64",
+    "tensor(float)": "float32",
+}
+
+
+class Session(Protocol):
+    """What is used of onnxruntime.InferenceSession, which has no types of its own."""
+
+    def run(self, output_names: list[str], input_feed: Mapping[str, Any]) -> list[F32]:
+        """Values of the named outputs."""
+
+    def get_inputs(self) -> list[Any]:
+        """Tensors that go in: name, type, shape."""
+
+    def get_outputs(self) -> list[Any]:
+        """Tensors that come out."""
+
+    def get_providers(self) -> list[str]:
+        """Where it runs, best first."""
+
+
+def usable_cores() -> int:
+    """Cores this process may run on: its CPU affinity, and a container's quota rounded up."""
+    cores = len(os.sched_getaffinity(0))
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        return cores
+    return cores if quota == "max" else max(1, min(cores, -(-int(quota) // int(period))))
+
+
+def execution_providers() -> list[str | tuple[str, dict[str, str]]]:
+    """CUDA where onnxruntime-gpu is installed, then the CPU. The one place that chooses.
+
+    TF32 is off: it keeps 10 bits of mantissa, and a golden check could not tell it from a fault.
+    """
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        cuda = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
+        return [("CUDAExecutionProvider", cuda), "CPUExecutionProvider"]
+    return ["CPUExecutionProvider"]
+
+
+def open_session(version: ModelVersion, name: str, *, threads: int) -> Session:
+    """A session on one graph of the version; `threads` = 0 takes all usable cores.
+
+    GraphMismatch where it cannot be loaded or its tensors are not those of the manifest.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or usable_cores()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = LOG_ERRORS_ONLY
+    path = version.file(name)
+    try:
+        session: Session = onnxruntime.InferenceSession(
+            path, options, providers=execution_providers()
+        )
+    except Exception as error:  # ONNX Runtime's errors share no narrower base
+        reason = str(error).replace(str(path), name)
+        raise GraphMismatch(
+            version.key, name, expected="a graph that ONNX Runtime loads", got=reason
+        ) from error
+    _check_signature(version, name, session)
+    return session
+
+
+def check_contract(version: ModelVersion) -> None:
+    """The manifest describes the tensors that every version must have; else GraphMismatch."""
+    manifest = version.manifest
+    size = (manifest.recipe.height_px, manifest.recipe.width_px)
+    expected: dict[str, tuple[Sequence[TensorSpec], str, tuple[int | None, ...]]] = {
+        IMAGE: ([manifest.image_input], "uint8", (None, *size)),
+        EMBEDDING: (manifest.image_outputs, "float32", (None, manifest.embedding_size)),
+        IDS: (manifest.text_inputs, "int64", (None, None)),
+        MASK: (manifest.text_inputs, "int64", (None, None)),
+        TEXT_EMBEDDING: (manifest.text_outputs, "float32", (None, manifest.embedding_size)),
+    }
+    for name, (specs, dtype, shape) in expected.items():
+        found = [spec for spec in specs if spec.name == name]
+        got = f"{found[0].dtype} {found[0].shape}" if found else "nothing"
+        if not found or found[0].dtype != dtype or _free(found[0].shape) != shape:
+            wanted = tuple("free" if dimension is None else dimension for dimension in shape)
+            raise GraphMismatch(
+                version.key, f"manifest.json {name}", expected=f"{dtype} {wanted}", got=got
+            )
+
+
+def _check_signature(version: ModelVersion, name: str, session: Session) -> None:
+    """Names, types and sizes of a graph's tensors are the manifest's; else GraphMismatch."""
+    manifest = version.manifest
+    inputs, outputs = {
+        "image.onnx": ((manifest.image_input,), manifest.image_outputs),
+        "text.onnx": (manifest.text_inputs, manifest.text_outputs),
+    }[name]
+    _check_tensors(version.key, f"{name} input", inputs, session.get_inputs())
+    _check_tensors(version.key, f"{name} output", outputs, session.get_outputs())
+
+
+def _free(shape: Sequence[int | str | None]) -> tuple[int | None, ...]:
+    """Free dimensions, whatever they are called, as None."""
+    return tuple(dimension if isinstance(dimension, int) else None for dimension in shape)
+
+
+def _check_tensors(key: str, where: str, specs: Sequence[TensorSpec], tensors: list[Any]) -> None:
+    """A graph may leave a dimension free that the manifest fixes, not the other way round."""
+    found = {tensor.name: tensor for tensor in tensors}
+    expected = sorted(spec.name for spec in specs)
+    if sorted(found) != expected:
+        raise GraphMismatch(key, where, expected=", ".join(expected), got=", ".join(sorted(found)))
+    for spec in specs:
+        tensor = found[spec.name]
+        shape, dtype = _free(tensor.shape), _DTYPES.get(tensor.type, tensor.type)
+        same_rank = len(shape) == len(spec.shape)
+        if (
+            dtype != spec.dtype
+            or not same_rank
+            or any(
+                dimension not in (None, wanted)
+                for dimension, wanted in zip(shape, _free(spec.shape), strict=True)
+            )
+        ):
+            raise GraphMismatch(
+                key,
+                f"{where} {spec.name}",
+                expected=f"{spec.dtype} {spec.shape}",
+                got=f"{dtype} {tuple(tensor.shape)}",
+            )

@@ -1,0 +1,76 @@
+"""Configuration of a training run: frozen, typed, read from TOML; an unknown key is an error."""
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field
+
+from model_store.manifest import Frozen, Recipe
+from training.models.text_encoder import LAYERS
+
+
+class PhantomConfig(Frozen):
+    """Which phantoms a run sees. Series are disjoint by construction: `seed` names a series."""
+
+    train_seed: int = 1
+    validation_seed: int = 2
+    test_seed: int = 3
+    train_studies: int = Field(ge=1)
+    validation_studies: int = Field(ge=1)
+    test_studies: int = Field(ge=1)
+    mass_share: float = Field(0.4, gt=0, lt=1)
+    calcification_share: float = Field(0.4, gt=0, lt=1)
+    contrast: float = Field(1.0, gt=0, description="factor on every lesion's brightness")
+
+
+class ModelConfig(Frozen):
+    """Sizes of the two towers."""
+
+    embedding_size: int = Field(256, ge=8)
+    text_layers: int = Field(5, ge=1, le=LAYERS)
+    text_max_tokens: int = Field(128, ge=16, le=512)
+
+
+class StageConfig(Frozen):
+    """One stage of training. `batch` images a step, `steps` steps an epoch."""
+
+    epochs: int = Field(ge=1)
+    steps: int = Field(ge=1)
+    batch: int = Field(ge=2)
+    learning_rate: float = Field(gt=0)
+    trunk_learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(0.01, ge=0)
+    warmup_steps: int = Field(20, ge=0)
+
+
+class CropConfig(StageConfig):
+    """First stage: square crops of the canvases, in pixels of the canvas."""
+
+    size_px: int = Field(288, multiple_of=32)
+
+
+class TrainConfig(Frozen):
+    """A whole run."""
+
+    name: str = "mammo-demo"
+    version: str = "1"
+    seed: int = 10
+    threads: int = Field(0, ge=0, description="torch's threads; 0 = all usable cores")
+    recipe: Recipe = Recipe()
+    phantoms: PhantomConfig
+    model: ModelConfig = ModelConfig()
+    crops: CropConfig
+    whole: StageConfig
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Parse a TOML file; pydantic's ValidationError names every key that is wrong."""
+        return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+
+    @classmethod
+    def named(cls, name: str) -> Self:
+        """One of the package's own: training/configs/NAME.toml."""
+        with resources.as_file(resources.files("training") / "configs" / f"{name}.toml") as path:
+            return cls.read(path)

@@ -1,0 +1,53 @@
+"""Which models a worker serves, loaded and checked against their golden files."""
+
+import logging
+
+from model_store.runtime import ModelRuntime
+from model_store.store import ModelStore, ModelVersion, StoreError
+from service.queue.batching import Served
+from service.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+def served_versions(settings: Settings) -> list[ModelVersion]:
+    """The newest version of every name, and the default if it names an older one."""
+    store = ModelStore(settings.models)
+    versions: dict[str, ModelVersion] = {}
+    asked: list[tuple[str, str | None]] = [(name, None) for name in store.names()]
+    if settings.model is not None:
+        default_name, _, default_version = settings.model.partition("/")
+        asked.append((default_name, default_version or None))
+    for name, version in asked:
+        try:
+            found = store.find(name, version)
+        except StoreError as error:
+            logger.error("not served: %s", error)
+        else:
+            versions[found.key] = found
+    return list(versions.values())
+
+
+def load_models(settings: Settings) -> list[Served]:
+    """Every version that loads and reproduces its golden file; the others are logged."""
+    loaded: list[Served] = []
+    for version in served_versions(settings):
+        try:
+            runtime = ModelRuntime.load(
+                version,
+                threads=settings.worker_threads,
+                accept_licences=frozenset(settings.accept_licences),
+            )
+        except StoreError as error:
+            logger.error("not served: %s", error)
+            continue
+        recipe = version.manifest.recipe
+        loaded.append(
+            Served(
+                key=version.key,
+                digest=version.digest,
+                shape=(recipe.height_px, recipe.width_px),
+                executor=runtime,
+            )
+        )
+    return loaded

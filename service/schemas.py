@@ -1,0 +1,166 @@
+"""Shapes of the answers, as pydantic models: what OpenAPI shows and what a client gets.
+
+Knows nothing of queues, files or DICOM parsing.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+RESEARCH_USE = "Research use only. Not for diagnosis."
+Embedding = list[float] | str
+"""Floats, or base64 of little-endian float32 where the request said encoding=base64."""
+
+
+class Answer(BaseModel):
+    """Base of every answer: no surplus key can slip in."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Prompts(Answer):
+    """The sentences one score was made of."""
+
+    positive: list[str]
+    negative: list[str]
+
+
+class FindingScore(Answer):
+    """One question's answer for an image, a breast or the study."""
+
+    name: str = Field(examples=["mass"])
+    score: float = Field(
+        ge=0, le=1, description="probability if `calibrated`, else only fit for ranking"
+    )
+    calibrated: bool
+    threshold: float | None = Field(description="operating point of the model, if it has one")
+    positive: bool | None = Field(description="score at or above the threshold; null without one")
+    prompts: Prompts
+
+
+class ImageResult(Answer):
+    """What became of one file."""
+
+    file: str = Field(description="name that the file came with; inside a zip, its path there")
+    sop_instance_uid: str | None = None
+    laterality: Literal["L", "R"] | None = None
+    view: str | None = Field(None, examples=["MLO"])
+    status: Literal["analyzed", "rejected", "failed"]
+    code: str | None = Field(None, description="why not analysed; see docs/refusals.md")
+    detail: str | None = None
+    warnings: list[str] = []
+    findings: list[FindingScore] = []
+    embedding: Embedding | None = Field(
+        None, description="with include=embedding: L2-normalised, as asked by `encoding`"
+    )
+
+
+class BreastResult(Answer):
+    """Scores of one breast. Images of unknown laterality form a group of their own."""
+
+    laterality: Literal["L", "R"] | None
+    images: int = Field(ge=1, description="analysed images in this group")
+    findings: list[FindingScore]
+
+
+class StudyScores(Answer):
+    """Scores of the whole study."""
+
+    findings: list[FindingScore]
+
+
+class ModelUsed(Answer):
+    """What made the numbers, by digest."""
+
+    name: str
+    version: str
+    digest: str
+    recipe: str
+    recipe_digest: str
+
+
+class AggregationUsed(Answer):
+    """How image scores became breast and study scores."""
+
+    views: Literal["mean", "max"]
+    breasts: Literal["max", "mean"]
+
+
+class Timing(Answer):
+    """Milliseconds spent in each stage; also in the Server-Timing header."""
+
+    upload_ms: float
+    decode_ms: float
+    queue_ms: float
+    score_ms: float
+    total_ms: float
+
+
+class StudyResult(Answer):
+    """Answer of POST /v1/classify."""
+
+    id: str
+    model: ModelUsed
+    prompts_digest: str
+    aggregation: AggregationUsed
+    images: list[ImageResult]
+    breasts: list[BreastResult]
+    study: StudyScores
+    warnings: list[Literal["several_studies"]] = Field(
+        [], description="several_studies: the images carry more than one StudyInstanceUID"
+    )
+    timing: Timing
+    note: str = RESEARCH_USE
+
+
+class TextEmbedding(Answer):
+    """One sentence and its vector."""
+
+    text: str
+    embedding: Embedding
+
+
+class EmbedResult(Answer):
+    """Answer of POST /v1/embed."""
+
+    id: str
+    model: ModelUsed
+    images: list[ImageResult]
+    texts: list[TextEmbedding]
+    timing: Timing
+    note: str = RESEARCH_USE
+
+
+class ModelSummary(Answer):
+    """One line of GET /v1/models."""
+
+    name: str
+    latest: str
+    versions: list[str]
+    family: str
+    description: str
+    findings: list[str]
+    default: bool
+    ready: bool = Field(description="a live worker serves the latest version")
+
+
+class ModelList(Answer):
+    """Answer of GET /v1/models."""
+
+    models: list[ModelSummary]
+
+
+class Health(Answer):
+    """Answer of /livez and /readyz when all is well."""
+
+    status: Literal["alive", "ready"]
+
+
+class ProblemType(Answer):
+    """Answer of GET /problems/{slug}: what a `type` means."""
+
+    type: str
+    title: str
+    status: int
+    meaning: str
+    retryable: bool

@@ -14,6 +14,7 @@ class RefusalCode(StrEnum):
     # not usable as bytes
     EMPTY = "empty"
     NOT_DICOM = "not_dicom"
+    SUSPICIOUS_PREAMBLE = "suspicious_preamble"
     TOO_LARGE = "too_large"
     TRUNCATED = "truncated"
     MALFORMED = "malformed"

@@ -222,7 +222,7 @@ def spot_compression() -> bytes:
 def nan_window() -> bytes:
     """A good image whose window centre is not a number."""
     whole = dicom_bytes(_small(WindowCenter=9999))
-    return whole.replace(b"DS\x04\x009999", b"DS\x04\x00nan ", 1)
+    return whole.replace(b"DS\x06\x009999.0", b"DS\x06\x00nan   ", 1)
 
 
 def unknown_view() -> bytes:

@@ -4,6 +4,7 @@ Knows nothing of how embeddings are made.
 """
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ MIN_COSINE = 0.9999
 MAX_DIFFERENCE = 1e-3
 """An embedding is reproduced when both hold. Wider than what separates two CPUs (float32 sums in
 another order), narrower than any change of weights or of the input."""
+_UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)
 KEYS = ("image", "image_embedding", "sentences", "text_embedding")
 
 
@@ -33,9 +35,9 @@ def read_golden(version: ModelVersion) -> Golden:
     """Read golden.npz; CorruptModel where it does not hold what it must."""
     path = version.file("golden.npz")
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             image, image_embedding, sentences, text_embedding = (stored[key] for key in KEYS)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         raise CorruptModel(
             version.key, path.name, expected=f"arrays {', '.join(KEYS)}", got=str(error)
         ) from error

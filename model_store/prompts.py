@@ -194,7 +194,8 @@ def _parse(prompts_json: str, default_negative: Sentences) -> list[Question]:
 
 def _question(prompt: Any, where: str, default_negative: Sentences) -> Question:
     if isinstance(prompt, str):
-        prompt = {"positive": prompt}
+        sentence = _sentence(prompt, where)
+        return Question(name=sentence, positive=(sentence,), negative=_distinct(default_negative))
     if not isinstance(prompt, dict):
         raise BadPrompts(
             where,

@@ -86,9 +86,14 @@ def aggregate(
         if any(score.name != question.name for score in column):
             raise ValueError(f"scores and questions differ in order at {question.name!r}")
         values = [score.score for score in column]
-        value = max(values) if how == "max" else math.fsum(values) / len(values)
+        value = max(values) if how == "max" else _mean(values)
         combined.append(_report(question, value))
     return tuple(combined)
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Exact but for one rounding, which may not lead out of the values' own range."""
+    return min(max(math.fsum(values) / len(values), min(values)), max(values))
 
 
 def _score(question: Question, logit: float) -> Score:

@@ -38,6 +38,7 @@ who can rewrite the manifest can rewrite the seal too."""
 CHUNK_BYTES = 1 << 20
 _VERSION = re.compile(r"[0-9]{1,9}")
 _NAME = re.compile(NAME)
+_SEAL_LINE = re.compile(rb"[0-9a-f]{64}  manifest\.json\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,14 +190,13 @@ def _check_listing(version: ModelVersion, *, sealed: bool) -> None:
 def _check_seal(version: ModelVersion) -> None:
     expected = _seal_line(version.path / MANIFEST)
     got = (version.path / SEAL).read_bytes()
-    if got != expected:
-        sealed = re.match(rb"[0-9a-f]{64}", got)
-        raise CorruptModel(
-            version.key,
-            MANIFEST,
-            expected=f"sha256 {sealed[0].decode()}" if sealed else f"a sha256 line in {SEAL}",
-            got=f"sha256 {expected[:64].decode()}",
-        )
+    if got == expected:
+        return
+    if not _SEAL_LINE.fullmatch(got):
+        line = f"the line of sha256sum for {MANIFEST}"
+        raise CorruptModel(version.key, SEAL, expected=line, got="something else")
+    sealed, found = got[:64].decode(), expected[:64].decode()
+    raise CorruptModel(version.key, MANIFEST, expected=f"sha256 {sealed}", got=f"sha256 {found}")
 
 
 def _check_digests(version: ModelVersion) -> None:

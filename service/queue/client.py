@@ -69,9 +69,11 @@ class QueueClient:
     async def close(self) -> None:
         """Stop listening and close the connections."""
         if self._listener is not None:
-            self._listener.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._listener
+            # Again and again: redis-py sends under asyncio.wait_for, which before Python 3.12 can
+            # swallow a cancellation that comes while the write is done (bpo-37658).
+            while not self._listener.done():
+                self._listener.cancel()
+                await asyncio.wait([self._listener], timeout=0.1)
         await self._redis.aclose()
 
     async def submit(
@@ -110,16 +112,19 @@ class QueueClient:
         event = self._waiting.setdefault(job, asyncio.Event())
         try:
             async with asyncio.timeout(deadline_s):
-                return await self._results(job, n, event)
+                return await self._results(job, n, event, deadline_s=deadline_s)
         except TimeoutError:
             raise DeadlinePassed(f"no answer within {deadline_s:.1f} s") from None
         finally:
             self._waiting.pop(job, None)
 
-    async def _results(self, job: str, n: int, event: asyncio.Event) -> list[bytes | ItemFailed]:
+    async def _results(
+        self, job: str, n: int, event: asyncio.Event, *, deadline_s: float
+    ) -> list[bytes | ItemFailed]:
         loop = asyncio.get_running_loop()
         last_seen = loop.time()
-        while True:
+        until = last_seen + deadline_s  # looked at too: a cancellation can get lost, see close()
+        while loop.time() < until:
             try:
                 async with _faults():
                     stored = await self._redis.hgetall(keys.job_key(job))
@@ -136,6 +141,7 @@ class QueueClient:
                 async with asyncio.timeout(POLL_S):
                     await event.wait()
                 event.clear()
+        raise TimeoutError
 
     async def cached(self, model_digest: str, kind: str, refs: Sequence[str]) -> dict[str, bytes]:
         """The embeddings (float32 bytes) that are known already, by ref. `kind`: image or text."""

@@ -12,17 +12,11 @@ import redis
 
 from service.queue.embedded import EmbeddedServer, EmbeddedServerError, find_binary
 from tests.service.conftest import server_binary
+from tests.service.queue_helpers import eventually
 
 
 def connect(url: str) -> redis.Redis:
     return redis.Redis.from_url(url, protocol=2, decode_responses=True, retry=None)
-
-
-def eventually(true, within_s: float = 10.0) -> None:
-    until = time.monotonic() + within_s
-    while not true():
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def answers(url: str) -> bool:

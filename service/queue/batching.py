@@ -67,7 +67,7 @@ def run_isolated(
     for one of them. When every item fails, `check` decides whose fault it is: if it raises too,
     ExecutorBroken.
     """
-    results = _bisect(run, items)
+    results = _bisect(run, items) if items else []
     if items and all(isinstance(result, ItemFailed) for result in results):
         try:
             check()

@@ -14,9 +14,7 @@ from typing import Any, Self
 import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
-from redis.exceptions import BusyLoadingError, OutOfMemoryError, RedisError
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import OutOfMemoryError, RedisError
 
 from service.queue import keys
 from service.queue.keys import (
@@ -217,5 +215,5 @@ async def _faults() -> AsyncIterator[None]:
         yield
     except OutOfMemoryError:
         raise QueueStorageFull("the queue's memory is full") from None
-    except (RedisConnectionError, RedisTimeoutError, BusyLoadingError, OSError) as error:
-        raise QueueDown(f"the queue cannot be reached ({type(error).__name__})") from None
+    except (RedisError, OSError) as error:
+        raise keys.down(error) from None

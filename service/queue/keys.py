@@ -49,6 +49,13 @@ class DeadlinePassed(QueueError):
     """The job was not complete in time."""
 
 
+def down(error: Exception) -> QueueDown:
+    """A fault of Redis or of the way to it, without what its message may quote."""
+    said = str(error).partition(" ")[0]
+    code = said if said.isupper() else ""  # the server's own code: READONLY, LOADING, ...
+    return QueueDown(f"the queue cannot be used ({type(error).__name__} {code})".replace(" )", ")"))
+
+
 @dataclass(frozen=True, slots=True)
 class ImageItem:
     """A canvas, `shape` (H, W), one byte a pixel; `ref` from `image_ref`."""

@@ -13,9 +13,7 @@ from typing import Any
 
 import redis
 from redis.backoff import ExponentialWithJitterBackoff
-from redis.exceptions import BusyLoadingError, ResponseError
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 
 from service.queue import keys
@@ -184,17 +182,17 @@ class WorkerQueue:
 
     def _read(self, streams: Sequence[str], count: int, wait_s: float) -> list[Delivery]:
         block = int(wait_s * 1000) or None  # BLOCK 0 would wait for ever
-        try:
-            with _faults():
+        with _faults():
+            try:
                 found = self._redis.xreadgroup(
                     GROUP, self.worker, dict.fromkeys(streams, ">"), count=count, block=block
                 )
-        except ResponseError as error:
-            if not str(error).startswith("NOGROUP"):
-                raise
-            logger.warning("the queue's group is gone (Redis lost its data?): made again")
-            self.open()
-            return []
+            except ResponseError as error:
+                if not _is_gone(error):
+                    raise
+                logger.warning("the queue's group is gone (Redis lost its data?): made again")
+                self.open()
+                return []
         return [
             _delivery(self._streams[stream.decode()], entry, fields, times=1)
             for stream, entries in found or []
@@ -214,7 +212,7 @@ class WorkerQueue:
                 stream, GROUP, self.worker, self._lease_ms, self._cursors[stream], count=1
             )
         except ResponseError as error:
-            if not str(error).startswith("NOGROUP"):
+            if not _is_gone(error):
                 raise
             self._make_group(stream)
             return None
@@ -256,10 +254,15 @@ def _by_model(deliveries: Sequence[Delivery]) -> dict[str, list[bytes]]:
     return found
 
 
+def _is_gone(error: ResponseError) -> bool:
+    """The stream or its group went away, before or (UNBLOCKED) while we waited on it."""
+    return str(error).startswith(("NOGROUP", "UNBLOCKED"))
+
+
 @contextlib.contextmanager
 def _faults() -> Iterator[None]:
-    """Redis' connection errors in the queue's words."""
+    """Redis' errors in the queue's words."""
     try:
         yield
-    except (RedisConnectionError, RedisTimeoutError, BusyLoadingError, OSError) as error:
-        raise QueueDown(f"the queue cannot be reached ({type(error).__name__})") from None
+    except (RedisError, OSError) as error:
+        raise keys.down(error) from None

@@ -18,6 +18,8 @@ from model_store.store import ModelVersion
 IMAGE, IDS, MASK = "image", "input_ids", "attention_mask"
 EMBEDDING, FEATURES, TEXT_EMBEDDING = "embedding", "features", "text_embedding"
 LOG_ERRORS_ONLY = 3
+CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
+"""cgroup v2: "QUOTA PERIOD" in microseconds, or "max PERIOD"."""
 _DTYPES = {
     "tensor(uint8)": "uint8",
     "tensor(uint16)": "uint16",
@@ -42,11 +44,11 @@ class Session(Protocol):
         """Where it runs, best first."""
 
 
-def usable_cores() -> int:
+def usable_cores(cpu_max: Path = CPU_MAX) -> int:
     """Cores this process may run on: its CPU affinity, and a container's quota rounded up."""
     cores = len(os.sched_getaffinity(0))
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        quota, period = cpu_max.read_text().split()
     except (OSError, ValueError):
         return cores
     return cores if quota == "max" else max(1, min(cores, -(-int(quota) // int(period))))

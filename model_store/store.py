@@ -155,9 +155,13 @@ def read_manifest(directory: Path, *, key: str) -> Manifest:
 
 def verify_files(version: ModelVersion) -> None:
     """What ModelStore.verify says, for a version at hand."""
-    _check_listing(version, sealed=True)
-    _check_seal(version)
-    _check_digests(version)
+    try:
+        _check_listing(version, sealed=True)
+        _check_seal(version)
+        _check_digests(version)
+    except OSError as error:
+        file, got = Path(str(error.filename)).name, error.strerror or "unreadable"
+        raise CorruptModel(version.key, file, expected="a readable file", got=got) from error
 
 
 def sha256_of(path: Path) -> str:

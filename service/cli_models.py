@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from model_store.errors import CorruptModel, ModelNotFound, StoreError
 from model_store.store import ModelStore, ModelVersion
@@ -198,7 +198,7 @@ def _print_result(result: dict[str, Any]) -> None:
 
 def _print_manifest(version: ModelVersion) -> None:
     console = Console()
-    facts = Table(title=version.key, show_header=False)
+    facts = Table("", Column(overflow="fold"), title=version.key, show_header=False)
     for label, value in _facts(version):
         facts.add_row(label, escape(value))
     console.print(facts)

@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from model_store.arrays import F32, U8
-from model_store.manifest import Finding, Licence, Manifest, Recipe, TensorSpec
+from model_store.manifest import Finding, Licence, Manifest, Metric, Recipe, TensorSpec
 from model_store.store import ModelStore, ModelVersion, sha256_of
 
 EMBEDDING_SIZE = 16
@@ -49,6 +49,7 @@ def make_tiny_model(
     seed: int = 0,
     findings: Sequence[Finding] = FINDINGS,
     licence: Licence | None = None,
+    metrics: Sequence[Metric] = (),
     text_max_tokens: int = 32,
     logit_scale: float = math.log(10),
 ) -> ModelVersion:
@@ -73,6 +74,7 @@ def make_tiny_model(
             default_negative=("normal breast",),
             files={path.name: sha256_of(path) for path in sorted(staging.iterdir())},
             made_by={"seed": seed},
+            metrics=tuple(metrics),
         )
         (staging / "manifest.json").write_text(manifest.model_dump_json(indent=2) + "\n")
         return ModelStore(root).publish(staging)

@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -64,6 +64,12 @@ def test_a_file_of_a_manifest_is_a_plain_name_beside_it(manifest: Manifest, name
         Manifest.model_validate_json(_changed(manifest, files={**manifest.files, name: "0" * 64}))
 
 
+def test_a_digest_that_is_none_is_refused(manifest: Manifest) -> None:
+    files = {**manifest.files, "image.onnx": "Z" * 64}
+    with pytest.raises(ValidationError, match=r"sha256 of 'image\.onnx' is not 64 hex digits"):
+        Manifest.model_validate_json(_changed(manifest, files=files))
+
+
 def test_two_findings_of_one_name_are_refused(manifest: Manifest) -> None:
     findings = [finding.model_dump(mode="json") for finding in manifest.findings[:1] * 2]
     with pytest.raises(ValidationError, match="two findings share a name"):
@@ -81,6 +87,7 @@ def test_platt_scaling_by_hand() -> None:
     assert Calibration(slope=2, intercept=-1).apply(0.8) == pytest.approx(expected, abs=1e-12)
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1), st.floats(1e-3, 1e3), st.floats(-1e6, 1e6))
 def test_a_calibrated_score_stays_between_0_and_1(
     score: float, slope: float, intercept: float
@@ -88,6 +95,7 @@ def test_a_calibrated_score_stays_between_0_and_1(
     assert 0 <= Calibration(slope=slope, intercept=intercept).apply(score) <= 1
 
 
+@settings(deadline=None)
 @given(st.floats(-1e300, 1e300))
 def test_sigmoid_never_overflows_and_is_point_symmetric(x: float) -> None:
     assert sigmoid(x) + sigmoid(-x) == pytest.approx(1, abs=1e-15)

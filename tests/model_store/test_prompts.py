@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model_store.manifest import Calibration, Finding, Manifest
@@ -168,6 +168,7 @@ def test_a_callers_word_comes_back_short_and_in_ascii(manifest: Manifest) -> Non
     assert len(str(caught.value)) < 600
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_is_a_question_or_a_refusal(text: str) -> None:
     manifest = Manifest.model_construct(findings=(), default_negative=("normal breast",))

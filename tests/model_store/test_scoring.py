@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model_store.arrays import F32
@@ -117,6 +117,7 @@ def test_a_sentence_without_embedding_is_an_error() -> None:
         score_image(_vector(1, 0), [MASS], {"mass": _vector(1, 0)}, 0.0)
 
 
+@settings(deadline=None)
 @given(seeds, scales)
 def test_swapping_the_ensembles_gives_one_minus_the_score(seed: int, scale: float) -> None:
     there = Question(name="q", positive=("a", "b"), negative=("c", "d", "e"))
@@ -128,6 +129,7 @@ def test_swapping_the_ensembles_gives_one_minus_the_score(seed: int, scale: floa
     assert one.score + other.score == pytest.approx(1, abs=1e-12)
 
 
+@settings(deadline=None)
 @given(seeds, st.permutations(["a", "b", "c", "d"]))
 def test_the_order_of_an_ensemble_does_not_change_one_bit(seed: int, order: list[str]) -> None:
     straight = Question(name="q", positive=("a", "b", "c", "d"), negative=("z",))
@@ -138,6 +140,7 @@ def test_the_order_of_an_ensemble_does_not_change_one_bit(seed: int, order: list
     )
 
 
+@settings(deadline=None)
 @given(seeds, st.integers(1, 6))
 def test_images_together_score_as_alone(seed: int, n: int) -> None:
     questions = [
@@ -187,6 +190,7 @@ def test_the_threshold_is_applied_to_the_aggregated_score() -> None:
     assert (mean.positive, mean.calibrated, mean.threshold) == (False, True, 0.8)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8), st.randoms(use_true_random=False))
 def test_the_order_of_views_does_not_change_one_bit(values: list[float], random: object) -> None:
     shuffled = values.copy()

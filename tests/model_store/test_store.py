@@ -146,6 +146,12 @@ def test_a_missing_manifest_is_an_error_and_not_an_unknown_model(
         store.find("tiny")
 
 
+def test_a_version_that_went_away_is_told_as_such(store: ModelStore, version: ModelVersion) -> None:
+    shutil.rmtree(version.path)
+    with pytest.raises(CorruptModel, match="1: expected a readable file, got No such file"):
+        store.verify(version)
+
+
 def test_a_surplus_file_is_found(store: ModelStore, version: ModelVersion) -> None:
     (version.path / "notes.txt").write_text("x")
     with pytest.raises(CorruptModel, match=r"notes.txt: .* got a surplus file"):

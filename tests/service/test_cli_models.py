@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from model_store.manifest import Licence
+from model_store.manifest import Licence, Metric
 from model_store.store import ModelStore, ModelVersion
 from service.cli_models import models_app
 from tests.tiny_model import make_tiny_model
@@ -92,6 +92,14 @@ def test_show_prints_findings_recipe_and_digest(version: ModelVersion) -> None:
     assert result.exit_code == 0
     for text in (version.digest, "mammo-clip, 64 x 48 px", "there is a mass; mass", "seed"):
         assert text in result.stdout
+
+
+def test_show_prints_metrics_with_their_interval(tmp_path: Path) -> None:
+    metric = Metric(name="AUC mass", value=0.951, low=0.93, high=0.968, n=400, data="phantoms")
+    make_tiny_model(tmp_path, metrics=(metric,))
+    shown = _run(tmp_path, "show").stdout
+    for text in ("AUC mass", "0.951", "0.930 to 0.968", "400", "phantoms"):
+        assert text in shown
 
 
 def test_show_as_json_is_the_manifest(version: ModelVersion) -> None:

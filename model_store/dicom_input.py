@@ -4,6 +4,7 @@ Guard (dicom_guard), rules (dicom_attributes), decoder (decoders), then the stor
 in order. Nothing but `Refused` comes out of `read_mammogram`, whatever the bytes.
 """
 
+import threading
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,7 @@ __all__ = [
     "read_mammogram",
 ]
 
+_PARSING = threading.Lock()  # warning filters belong to the whole process; parsing takes 1 ms
 CHEST_WALL_RATIO = 1.5
 """How much brighter a side must be before it counts as the chest wall's."""
 
@@ -57,9 +59,7 @@ def read_mammogram(source: Source, *, limits: Limits | None = None) -> Mammogram
     Runs native decoders on bytes from outside: call it in a memory-limited child process.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pydicom's warnings quote values of the header
-            return _read(source, limits or Limits())
+        return _read(source, limits or Limits())
     except Refused:
         raise
     except Exception as error:  # noqa: BLE001  what parsers raise for hostile bytes is no closed list
@@ -70,7 +70,7 @@ def read_mammogram(source: Source, *, limits: Limits | None = None) -> Mammogram
 
 def _read(source: Source, limits: Limits) -> Mammogram:
     file = guard(source, syntaxes=SYNTAXES, limits=limits)
-    header = read_header(file.header(TAGS), file.transfer_syntax)
+    header = _parsed_header(file)
     pixels = _stored_values(_decoded(file, header.format, limits), header.format)
     if pixels.min() == pixels.max():
         raise Refused(RefusalCode.BLANK_IMAGE, "every pixel has the same value")
@@ -89,6 +89,13 @@ def _read(source: Source, limits: Limits) -> Mammogram:
         study_instance_uid=header.study_instance_uid,
         warnings=noted,
     )
+
+
+def _parsed_header(file: GuardedFile) -> ImageHeader:
+    """pydicom at work: its warnings quote values of the header, so none may come out."""
+    with _PARSING, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return read_header(file.header(TAGS), file.transfer_syntax)
 
 
 def _decoded(file: GuardedFile, pixel_format: PixelFormat, limits: Limits) -> NDArray[Any]:

@@ -7,10 +7,11 @@ import math
 from collections.abc import Iterator, Sequence
 
 from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException
 
 READ_ERRORS = (
     ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError,
-    NotImplementedError, RecursionError,
+    NotImplementedError, RecursionError, BytesLengthException,
 )  # fmt: skip
 """What pydicom raises when it converts a damaged value (seen by fuzzing)."""
 

@@ -1,11 +1,13 @@
 """Shapes of the answers, as pydantic models: what OpenAPI shows and what a client gets.
 
-Knows nothing of queues, files or DICOM parsing.
+Knows nothing of queues, files or DICOM files.
 """
 
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from model_store.dicom_terms import Laterality
 
 RESEARCH_USE = "Research use only. Not for diagnosis."
 Embedding = list[float] | str
@@ -43,22 +45,22 @@ class ImageResult(Answer):
 
     file: str = Field(description="name that the file came with; inside a zip, its path there")
     sop_instance_uid: str | None = None
-    laterality: Literal["L", "R"] | None = None
-    view: str | None = Field(None, examples=["MLO"])
+    laterality: Laterality | None = None
+    view: str | None = Field(default=None, examples=["MLO"])
     status: Literal["analyzed", "rejected", "failed"]
-    code: str | None = Field(None, description="why not analysed; see docs/refusals.md")
+    code: str | None = Field(default=None, description="why not analysed; see docs/refusals.md")
     detail: str | None = None
     warnings: list[str] = []
     findings: list[FindingScore] = []
     embedding: Embedding | None = Field(
-        None, description="with include=embedding: L2-normalised, as asked by `encoding`"
+        default=None, description="with include=embedding: L2-normalised, as asked by `encoding`"
     )
 
 
 class BreastResult(Answer):
     """Scores of one breast. Images of unknown laterality form a group of their own."""
 
-    laterality: Literal["L", "R"] | None
+    laterality: Laterality | None
     images: int = Field(ge=1, description="analysed images in this group")
     findings: list[FindingScore]
 
@@ -107,7 +109,7 @@ class StudyResult(Answer):
     breasts: list[BreastResult]
     study: StudyScores
     warnings: list[Literal["several_studies"]] = Field(
-        [], description="several_studies: the images carry more than one StudyInstanceUID"
+        default=[], description="several_studies: the images carry more than one StudyInstanceUID"
     )
     timing: Timing
     note: str = RESEARCH_USE

@@ -32,19 +32,21 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid")
 
-    host: str = Field("127.0.0.1", description="Address to listen on.")
-    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(
+        default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one."
+    )
     models: Path = Field(
         default_factory=default_models_dir,
         description="Folder of model versions, NAME/VERSION/manifest.json below it.",
     )
     model: str | None = Field(
-        None,
+        default=None,
         description="Model that answers when a request names none, as NAME or NAME/VERSION. "
         "Unset: the only one, or the first by name.",
     )
     accept_licences: Annotated[tuple[str, ...], NoDecode] = Field(
-        (),
+        default=(),
         description="Comma-separated names of models whose licence forbids serving and whose "
         "terms you have read and accepted.",
     )
@@ -53,56 +55,75 @@ class Settings(BaseSettings):
         description="Folder for uploads in flight and for the private queue's file.",
     )
     redis_url: str | None = Field(
-        None,
+        default=None,
         repr=False,
         description="Redis or Valkey to queue in, as redis://[:password@]host:port/0. "
         "Unset: a private one is started.",
     )
-    workers: int = Field(1, ge=0, le=64, description="Worker processes that `serve` starts.")
+    workers: int = Field(
+        default=1, ge=0, le=64, description="Worker processes that `serve` starts."
+    )
     worker_threads: int = Field(
-        0, ge=0, le=1024, description="Threads of one worker's model sessions; 0 is all cores."
+        default=0,
+        ge=0,
+        le=1024,
+        description="Threads of one worker's model sessions; 0 is all cores.",
     )
     decode_processes: int = Field(
-        0, ge=0, le=256, description="Child processes that decode DICOM; 0 is one a core."
+        default=0, ge=0, le=256, description="Child processes that decode DICOM; 0 is one a core."
     )
     decode_memory_mb: int = Field(
-        2048, ge=256, description="Memory limit of one decode child, MiB."
+        default=2048, ge=256, description="Memory limit of one decode child, MiB."
     )
     decode_timeout_s: float = Field(
-        20, gt=0, description="Seconds one image may take to decode before its child is killed."
+        default=20,
+        gt=0,
+        description="Seconds one image may take to decode before its child is killed.",
     )
-    max_request_mb: int = Field(512, ge=1, description="Largest request body, MiB.")
-    max_file_mb: int = Field(256, ge=1, description="Largest single file, MiB, unzipped.")
-    max_files: int = Field(64, ge=1, le=10_000, description="Most files in one request.")
+    max_request_mb: int = Field(default=512, ge=1, description="Largest request body, MiB.")
+    max_file_mb: int = Field(default=256, ge=1, description="Largest single file, MiB, unzipped.")
+    max_files: int = Field(default=64, ge=1, le=10_000, description="Most files in one request.")
     max_uploads: int = Field(
-        64, ge=1, description="Requests with a body handled at the same time; more get 429."
+        default=64, ge=1, description="Requests with a body handled at the same time; more get 429."
     )
     upload_idle_s: float = Field(
-        30, gt=0, description="Seconds without a byte of the body before an upload is given up."
+        default=30,
+        gt=0,
+        description="Seconds without a byte of the body before an upload is given up.",
     )
     deadline_s: float = Field(
-        60, gt=0, description="Seconds a request may wait for its answer when it names none."
+        default=60,
+        gt=0,
+        description="Seconds a request may wait for its answer when it names none.",
     )
-    max_deadline_s: float = Field(300, gt=0, description="Longest deadline a request may ask for.")
+    max_deadline_s: float = Field(
+        default=300, gt=0, description="Longest deadline a request may ask for."
+    )
     queue_max_images: int = Field(
-        256, ge=1, description="Images and sentences that may wait or run; more get 429."
+        default=256, ge=1, description="Images and sentences that may wait or run; more get 429."
     )
-    max_batch: int = Field(8, ge=1, le=256, description="Most images in one pass of the model.")
+    max_batch: int = Field(
+        default=8, ge=1, le=256, description="Most images in one pass of the model."
+    )
     batch_wait_ms: float = Field(
-        5, ge=0, description="Milliseconds a worker waits to fill a batch that is not full."
+        default=5, ge=0, description="Milliseconds a worker waits to fill a batch that is not full."
     )
     lease_s: float = Field(
-        5, gt=0, description="Seconds without a sign of life until a worker's items go to another."
+        default=5,
+        gt=0,
+        description="Seconds without a sign of life until a worker's items go to another.",
     )
-    result_ttl_s: int = Field(600, ge=1, description="Seconds a job and its blobs may stay.")
-    cache_ttl_s: int = Field(86_400, ge=0, description="Seconds an embedding stays cached.")
+    result_ttl_s: int = Field(
+        default=600, ge=1, description="Seconds a job and its blobs may stay."
+    )
+    cache_ttl_s: int = Field(default=86_400, ge=0, description="Seconds an embedding stays cached.")
     queue_memory_mb: int = Field(
-        1024, ge=64, description="Memory limit of the private queue, cache included, MiB."
+        default=1024, ge=64, description="Memory limit of the private queue, cache included, MiB."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least severe log line to write."
+        default="info", description="Least severe log line to write."
     )
-    log_json: bool = Field(False, description="One JSON object a log line instead of text.")
+    log_json: bool = Field(default=False, description="One JSON object a log line instead of text.")
 
     @field_validator("accept_licences", mode="before")
     @classmethod

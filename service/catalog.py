@@ -1,0 +1,62 @@
+"""Which model version a request means. Knows nothing of HTTP, queues or pixels."""
+
+from pathlib import Path
+
+from model_store.errors import ModelNotFound
+from model_store.store import ModelStore, ModelVersion
+from service.errors import ErrorItem, UnknownModel
+
+
+class Catalog:
+    """The store below `root`, with the default that the operator has named, if any."""
+
+    def __init__(self, root: Path, *, default: str | None = None) -> None:
+        self.store = ModelStore(root)
+        self._default = default
+        self._read: dict[str, ModelVersion] = {}
+
+    def names(self) -> list[str]:
+        """Models in the store, sorted."""
+        return self.store.names()
+
+    def default(self) -> ModelVersion:
+        """What answers where a request names no model. Raises UnknownModel in an empty store."""
+        if self._default is not None:
+            return self.find(self._default)
+        names = self.names()
+        if not names:
+            raise UnknownModel("The service has no model yet.")
+        return self.find(names[0])
+
+    def find(self, asked: str | None) -> ModelVersion:
+        """`name`, `name/version` or None. Raises UnknownModel, which lists the known ones."""
+        if asked is None:
+            return self.default()
+        name, _, version = asked.partition("/")
+        known = self.names()
+        if name not in known:
+            raise _unknown(known)
+        versions = self.store.versions(name)
+        if not version and "/" not in asked:
+            version = versions[-1]
+        if version not in versions:
+            raise _unknown([f"{name}/{one}" for one in versions])
+        return self._version(name, version)
+
+    def _version(self, name: str, version: str) -> ModelVersion:
+        """A published version never changes, so it is read once."""
+        key = f"{name}/{version}"
+        if key not in self._read:
+            try:
+                self._read[key] = self.store.find(name, version)
+            except ModelNotFound as error:  # removed between listing and reading
+                raise _unknown(error.known) from error
+        return self._read[key]
+
+
+def _unknown(known: list[str]) -> UnknownModel:
+    listed = ", ".join(known) or "none"
+    return UnknownModel(
+        f"There is no such model; known: {listed}.",
+        errors=[ErrorItem(message=f"known: {listed}", parameter="model")],
+    )

@@ -1,0 +1,56 @@
+"""Ready means: the queue answers, and a living worker has the default model, golden-checked.
+
+A worker's heartbeat exists only after its golden check passed, and ends with its loop.
+"""
+
+import contextlib
+from dataclasses import dataclass
+
+from model_store.errors import StoreError
+from service.catalog import Catalog
+from service.embedding import Embedder
+from service.errors import ErrorItem, NotReady, UnknownModel
+from service.metrics import Metrics
+from service.queue.streams import QueueClient, QueueDown
+
+RETRY_AFTER_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Asks the queue, each time."""
+
+    catalog: Catalog
+    embedder: Embedder
+
+    async def check(self) -> None:
+        """Raises NotReady with the reason."""
+        try:
+            version = self.catalog.default()
+        except (UnknownModel, StoreError):
+            raise _not_ready("no_model", "the store has no readable default model") from None
+        try:
+            serving = await self.embedder.serving(version)
+        except QueueDown:
+            raise _not_ready("queue_unreachable", "the queue does not answer") from None
+        if not serving:
+            raise _not_ready("no_worker", f"no living worker has verified {version.key}")
+
+
+def _not_ready(code: str, message: str) -> NotReady:
+    return NotReady(
+        f"Not ready: {message}.",
+        errors=[ErrorItem(code=code, message=message)],
+        retry_after_s=RETRY_AFTER_S,
+    )
+
+
+async def update_gauges(metrics: Metrics, queue: QueueClient, keys: list[str]) -> None:
+    """Queue depth and workers for the served models; left as they were while the queue is down."""
+    with contextlib.suppress(QueueDown):
+        workers = await queue.workers()
+        for key in keys:
+            serving = [w for w in workers if any(m["key"] == key for m in w["models"])]
+            metrics.depth.labels(key).set(await queue.depth(key))
+            metrics.workers.labels(key).set(len(serving))
+            metrics.rate.labels(key).set(sum(w["items_per_s"].get(key, 0.0) for w in serving))

@@ -1,0 +1,49 @@
+"""GET /v1/models: what can be asked for, and what it is."""
+
+from fastapi import APIRouter
+
+from model_store.manifest import Manifest
+from service import errors
+from service.openapi import problems
+from service.queue.streams import QueueDown
+from service.schemas import ModelList, ModelSummary
+from service.services import Services, ServicesOf
+
+router = APIRouter(prefix="/v1/models", tags=["models"])
+FAULTS = problems(errors.UnknownModel, errors.InvalidParameter)
+
+
+@router.get("", responses=problems())
+async def list_models(services: ServicesOf) -> ModelList:
+    """Every model, its versions, and whether a worker serves it now."""
+    return ModelList(models=[await _summary(services, name) for name in services.catalog.names()])
+
+
+@router.get("/{name}", responses=FAULTS)
+async def get_model(name: str, services: ServicesOf) -> ModelSummary:
+    """One model."""
+    return await _summary(services, services.catalog.find(name).manifest.name)
+
+
+@router.get("/{name}/{version}", responses=FAULTS)
+async def get_model_version(name: str, version: str, services: ServicesOf) -> Manifest:
+    """The manifest of a version: recipe, findings with their prompts, licence, metrics."""
+    return services.catalog.find(f"{name}/{version}").manifest
+
+
+async def _summary(services: Services, name: str) -> ModelSummary:
+    latest = services.catalog.find(name)
+    try:
+        ready = bool(await services.embedder.serving(latest))
+    except QueueDown:
+        ready = False
+    return ModelSummary(
+        name=name,
+        latest=latest.manifest.version,
+        versions=services.catalog.store.versions(name),
+        family=latest.manifest.family,
+        description=latest.manifest.description,
+        findings=[finding.name for finding in latest.manifest.findings],
+        default=services.catalog.default().manifest.name == name,
+        ready=ready,
+    )

@@ -1,0 +1,217 @@
+"""Uploaded files -> canvases -> vectors -> scores of images, breasts and the study.
+
+Knows nothing of HTTP. One bad file never costs the others their answer; a file that is not
+analysed carries a code.
+"""
+
+import json
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+
+from model_store.arrays import F32
+from model_store.prompts import BadPrompts, Question, UnknownFinding, all_sentences, prompts_digest
+from model_store.prompts import questions_for as ask
+from model_store.store import ModelVersion
+from service.catalog import Catalog
+from service.decoding import Decoder, Opened, Rejected
+from service.embedding import Embedder, Vector
+from service.errors import ErrorItem, InferenceFailed, NoUsableImage
+from service.errors import UnknownFinding as NoSuchFinding
+from service.metrics import Metrics
+from service.parameters import MAX_TEXTS, ClassifyRequest, EmbedRequest, invalid
+from service.queue.streams import ItemFailed
+from service.results import (
+    Scores,
+    by_breast,
+    embedding_of,
+    finding_scores,
+    image_result,
+    model_used,
+    score_all,
+)
+from service.schemas import (
+    AggregationUsed,
+    EmbedResult,
+    ImageResult,
+    StudyResult,
+    TextEmbedding,
+)
+from service.stopwatch import Stopwatch
+from service.upload_files import UploadedFile
+
+
+class Studies:
+    """What the routes call; one for an application."""
+
+    def __init__(
+        self, *, catalog: Catalog, decoder: Decoder, embedder: Embedder, metrics: Metrics
+    ) -> None:
+        self._catalog = catalog
+        self._decoder = decoder
+        self._embedder = embedder
+        self._metrics = metrics
+
+    async def classify(
+        self, files: Sequence[UploadedFile], request: ClassifyRequest, *, upload_s: float = 0
+    ) -> StudyResult:
+        """Scores of every file that is a usable mammogram.
+
+        Raises UnknownModel, UnknownFinding, InvalidParameter, NoUsableImage (not one could be
+        used), InferenceFailed, DeadlineExceeded, and what Embedder raises.
+        """
+        watch = Stopwatch(upload_s)
+        until = time.monotonic() + request.deadline_s
+        version = self._catalog.find(request.model)
+        questions = questions_for(version, request)
+        if not files:
+            raise invalid("files", "no file came: send DICOM files as `files`")
+        opened = await self._open(files, version, until=until)
+        watch.lap("decode")
+        usable = [one for one in opened if isinstance(one, Opened)]
+        texts = all_sentences(questions) if usable else ()
+        images = [one.item for one in usable]
+        found = await self._embedder.embed(version, images=images, texts=texts, until=until)
+        watch.lap("queue")
+        scores = score_all(
+            usable,
+            found.images,
+            questions,
+            {text: _sound(vector) for text, vector in found.texts.items()},
+            logit_scale=version.manifest.logit_scale,
+        )
+        encoding = request.encoding if request.include_embedding else None
+        results = [
+            image_result(
+                one,
+                found.images,
+                finding_scores(scores.get(one.index, ()), questions),
+                encoding=encoding,
+            )
+            for one in opened
+        ]
+        self._conclude(results)
+        return _study_result(version, questions, usable, scores, results=results, watch=watch)
+
+    async def embed(
+        self, files: Sequence[UploadedFile], request: EmbedRequest, *, upload_s: float = 0
+    ) -> EmbedResult:
+        """Vectors of files and of sentences; either may be missing, not both. Raises as above."""
+        watch = Stopwatch(upload_s)
+        until = time.monotonic() + request.deadline_s
+        version = self._catalog.find(request.model)
+        texts = checked_texts(version, request.texts)
+        if not files and not texts:
+            raise invalid("texts", "send `files`, `texts`, or both")
+        opened = await self._open(files, version, until=until)
+        watch.lap("decode")
+        images = [one.item for one in opened if isinstance(one, Opened)]
+        distinct = tuple(dict.fromkeys(texts))
+        found = await self._embedder.embed(version, images=images, texts=distinct, until=until)
+        watch.lap("queue")
+        results = [image_result(one, found.images, [], encoding=request.encoding) for one in opened]
+        self._conclude(results, required=not texts)
+        rows = _text_rows(texts, found.texts, request)
+        watch.lap("score")
+        return EmbedResult(
+            id=uuid.uuid4().hex,
+            model=model_used(version),
+            images=results,
+            texts=rows,
+            timing=watch.timing(),
+        )
+
+    async def _open(
+        self, files: Sequence[UploadedFile], version: ModelVersion, *, until: float
+    ) -> list[Opened | Rejected]:
+        self._metrics.uploaded.inc(sum(file.size for file in files))
+        return await self._decoder.open(files, version.manifest.recipe, until=until)
+
+    def _conclude(self, results: Sequence[ImageResult], *, required: bool = True) -> None:
+        """Count what became of the images; one analysed is enough for an answer."""
+        for result in results:
+            self._metrics.image(result.status, result.code)
+        if required and not any(result.status == "analyzed" for result in results):
+            raise _no_usable_image(results)
+
+
+def questions_for(version: ModelVersion, request: ClassifyRequest) -> tuple[Question, ...]:
+    """What is asked of each image. Raises UnknownFinding or InvalidParameter."""
+    try:
+        return ask(version.manifest, findings=request.findings, prompts_json=request.prompts_json)
+    except UnknownFinding as error:
+        listed = ", ".join(error.known) or "none"
+        raise NoSuchFinding(
+            f"The model has no such finding; known: {listed}.",
+            errors=[ErrorItem(message=f"known: {listed}", parameter="findings")],
+        ) from error
+    except BadPrompts as error:
+        raise invalid("prompts", str(error)) from error
+
+
+def checked_texts(version: ModelVersion, texts: Sequence[str]) -> tuple[str, ...]:
+    """NFC, bounded, no control characters: the rules of prompts. Raises InvalidParameter."""
+    if not texts:
+        return ()
+    if len(texts) > MAX_TEXTS:
+        raise invalid("texts", f"at most {MAX_TEXTS} sentences")
+    prompts = [{"name": str(index), "positive": text} for index, text in enumerate(texts)]
+    try:
+        asked = ask(version.manifest, findings=None, prompts_json=json.dumps(prompts))
+    except BadPrompts as error:
+        raise invalid(
+            "texts", f"expected {error.expected}, got {error.got}; {error.advice}"
+        ) from error
+    return tuple(question.positive[0] for question in asked)
+
+
+def _text_rows(
+    texts: Sequence[str], vectors: Mapping[str, Vector], request: EmbedRequest
+) -> list[TextEmbedding]:
+    return [
+        TextEmbedding(text=text, embedding=embedding_of(_sound(vectors[text]), request.encoding))
+        for text in texts
+    ]
+
+
+def _sound(vector: Vector) -> F32:
+    """A sentence's vector: without it nothing can be said."""
+    if isinstance(vector, ItemFailed):
+        raise InferenceFailed("The model failed on a sentence of the request.")
+    return vector
+
+
+def _no_usable_image(results: Sequence[ImageResult]) -> NoUsableImage:
+    return NoUsableImage(
+        "None of the files could be analysed; `errors` says why, file by file.",
+        errors=[
+            ErrorItem(file=result.file, code=result.code, message=result.detail or "")
+            for result in results
+        ],
+    )
+
+
+def _study_result(
+    version: ModelVersion,
+    questions: Sequence[Question],
+    usable: Sequence[Opened],
+    scores: Mapping[int, Scores],
+    *,
+    results: list[ImageResult],
+    watch: Stopwatch,
+) -> StudyResult:
+    """The answer, its images being done; ends the stage "score"."""
+    how = version.manifest.aggregation
+    breasts, study = by_breast(usable, scores, questions, how)
+    watch.lap("score")
+    return StudyResult(
+        id=uuid.uuid4().hex,
+        model=model_used(version),
+        prompts_digest=prompts_digest(questions),
+        aggregation=AggregationUsed(views=how.views, breasts=how.breasts),
+        images=results,
+        breasts=breasts,
+        study=study,
+        warnings=["several_studies"] if len({one.study for one in usable}) > 1 else [],
+        timing=watch.timing(),
+    )

@@ -73,7 +73,8 @@ class PromptSet(Frozen):
 def read_prompt_set(name: str) -> PromptSet:
     """A prompt set that comes with this package; ValueError lists those there are."""
     folder = resources.files("model_store") / "prompts"
-    known = sorted(entry.name.removesuffix(".json") for entry in folder.iterdir())
+    files = [entry.name for entry in folder.iterdir() if entry.name.endswith(".json")]
+    known = sorted(file.removesuffix(".json") for file in files)
     if name not in known:
         raise ValueError(f"no prompt set {name!r}; known: {', '.join(known)}")
     return PromptSet.model_validate_json((folder / f"{name}.json").read_bytes())

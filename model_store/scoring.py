@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_store.arrays import F32
-from model_store.manifest import Sentences, sigmoid
-from model_store.prompts import Question
+from model_store.manifest import sigmoid
+from model_store.prompts import Question, all_sentences
 
 F64 = NDArray[np.float64]
 SMALLEST_NORM = 1e-12
@@ -55,13 +55,7 @@ def score_images(
     """
     if not questions:
         return [() for _ in embeddings]
-    contrast = np.stack(
-        [
-            _direction(question.positive, sentence_embeddings)
-            - _direction(question.negative, sentence_embeddings)
-            for question in questions
-        ]
-    )
+    contrast = _contrast(questions, sentence_embeddings)
     logits = math.exp(logit_scale) * (_unit(embeddings.astype(np.float64)) @ contrast.T)
     return [
         tuple(_score(q, float(logit)) for q, logit in zip(questions, row, strict=True))
@@ -112,11 +106,20 @@ def _report(question: Question, value: float) -> Score:
     )
 
 
-def _direction(sentences: Sentences, embeddings: Mapping[str, F32]) -> F64:
-    """(D,) unit vector of an ensemble; sorted, so that not even rounding depends on the order."""
-    rows = np.stack([embeddings[sentence] for sentence in sorted(sentences)])
-    mean = _unit(rows.astype(np.float64)).mean(axis=0, keepdims=True)
-    return np.asarray(_unit(mean)[0])
+def _contrast(questions: Sequence[Question], embeddings: Mapping[str, F32]) -> F64:
+    """(Q, D): direction of the positive ensemble minus that of the negative one.
+
+    Sentences are sorted, so that not even rounding depends on the order of an ensemble.
+    """
+    sentences = sorted(all_sentences(questions))
+    column = {sentence: index for index, sentence in enumerate(sentences)}
+    weights = np.zeros((2, len(questions), len(sentences)))
+    for row, question in enumerate(questions):
+        for side, ensemble in enumerate((question.positive, question.negative)):
+            weights[side, row, [column[one] for one in ensemble]] = 1 / len(ensemble)
+    rows = np.stack([embeddings[sentence] for sentence in sentences]).astype(np.float64)
+    positive, negative = weights @ _unit(rows)
+    return _unit(positive) - _unit(negative)
 
 
 def _unit(rows: F64) -> F64:

@@ -5,7 +5,6 @@ batch dimension), so whatever runs this runs a large model. Deterministic by see
 """
 
 import math
-import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from model_store.arrays import F32, U8
 from model_store.manifest import Finding, Licence, Manifest, Metric, Recipe, TensorSpec
 from model_store.store import ModelStore, ModelVersion, sha256_of
 
+DESCRIPTION = "A tiny model for tests; its numbers mean nothing."
 EMBEDDING_SIZE = 16
 CHANNELS = 8
 STRIDE = 16  # pixels of the canvas for one cell of `features`
@@ -54,16 +54,16 @@ def make_tiny_model(
     logit_scale: float = math.log(10),
 ) -> ModelVersion:
     """Build and publish a version below `root`; height and width are multiples of 16 px."""
-    staging = Path(tempfile.mkdtemp(prefix="tiny-model-"))
-    try:
+    with tempfile.TemporaryDirectory(prefix="tiny-model-") as folder:
+        staging = Path(folder)
         write_graphs(staging, height=height, width=width, seed=seed)
         write_golden(staging, height=height, width=width, seed=seed)
-        (staging / "MODEL_CARD.md").write_text("# Tiny\n\nFor tests; its numbers mean nothing.\n")
+        (staging / "MODEL_CARD.md").write_text(f"# {DESCRIPTION}\n")
         manifest = Manifest(
             name=name,
             version=version,
             family="tiny",
-            description="A tiny model for tests; its numbers mean nothing.",
+            description=DESCRIPTION,
             licence=licence or Licence(name="Apache-2.0", terms="For tests."),
             recipe=Recipe(height_px=height, width_px=width),
             **tensor_specs(height=height, width=width),
@@ -78,8 +78,6 @@ def make_tiny_model(
         )
         (staging / "manifest.json").write_text(manifest.model_dump_json(indent=2) + "\n")
         return ModelStore(root).publish(staging)
-    finally:
-        shutil.rmtree(staging)
 
 
 def tensor_specs(*, height: int, width: int) -> dict[str, object]:
@@ -163,7 +161,22 @@ def _image_graph(height: int, width: int, rng: np.random.Generator) -> onnx.Grap
         "flat": np.array([0, CHANNELS * rows * columns], dtype=np.int64),
         "projection": _normal(rng, CHANNELS * rows * columns, EMBEDDING_SIZE),
     }
-    nodes = [
+    return helper.make_graph(
+        _image_nodes(weights),
+        "tiny-image",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", height, width])],
+        [
+            helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["n", EMBEDDING_SIZE]),
+            helper.make_tensor_value_info(
+                "features", TensorProto.FLOAT, ["n", CHANNELS, rows, columns]
+            ),
+        ],
+        [numpy_helper.from_array(value, key) for key, value in weights.items()],
+    )
+
+
+def _image_nodes(weights: dict[str, np.ndarray]) -> list[onnx.NodeProto]:
+    return [
         helper.make_node("Cast", ["image"], ["grey"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMin", ["grey", "both"], ["low"]),
         helper.make_node("ReduceMax", ["grey", "both"], ["high"]),
@@ -183,18 +196,6 @@ def _image_graph(height: int, width: int, rng: np.random.Generator) -> onnx.Grap
         helper.make_node("MatMul", ["row", "projection"], ["projected"]),
         *_normalise("projected", "embedding", weights),
     ]
-    return helper.make_graph(
-        nodes,
-        "tiny-image",
-        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", height, width])],
-        [
-            helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["n", EMBEDDING_SIZE]),
-            helper.make_tensor_value_info(
-                "features", TensorProto.FLOAT, ["n", CHANNELS, rows, columns]
-            ),
-        ],
-        [numpy_helper.from_array(value, key) for key, value in weights.items()],
-    )
 
 
 def _text_graph(vocabulary: int, rng: np.random.Generator) -> onnx.GraphProto:

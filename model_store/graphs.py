@@ -3,14 +3,13 @@
 The only file that imports onnxruntime.
 """
 
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import onnxruntime
 
 from model_store.arrays import F32
+from model_store.cores import usable_cores
 from model_store.errors import GraphMismatch
 from model_store.manifest import TensorSpec
 from model_store.store import ModelVersion
@@ -18,8 +17,6 @@ from model_store.store import ModelVersion
 IMAGE, IDS, MASK = "image", "input_ids", "attention_mask"
 EMBEDDING, FEATURES, TEXT_EMBEDDING = "embedding", "features", "text_embedding"
 LOG_ERRORS_ONLY = 3
-CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
-"""cgroup v2: "QUOTA PERIOD" in microseconds, or "max PERIOD"."""
 _DTYPES = {
     "tensor(uint8)": "uint8",
     "tensor(uint16)": "uint16",
@@ -42,16 +39,6 @@ class Session(Protocol):
 
     def get_providers(self) -> list[str]:
         """Where it runs, best first."""
-
-
-def usable_cores(cpu_max: Path = CPU_MAX) -> int:
-    """Cores this process may run on: its CPU affinity, and a container's quota rounded up."""
-    cores = len(os.sched_getaffinity(0))
-    try:
-        quota, period = cpu_max.read_text().split()
-    except (OSError, ValueError):
-        return cores
-    return cores if quota == "max" else max(1, min(cores, -(-int(quota) // int(period))))
 
 
 def execution_providers() -> list[str | tuple[str, dict[str, str]]]:

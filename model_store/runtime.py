@@ -10,6 +10,7 @@ import numpy as np
 
 from model_store import golden
 from model_store.arrays import F32, U8
+from model_store.cores import usable_cores
 from model_store.errors import CorruptModel, GoldenMismatch, GraphMismatch, LicenceNotAccepted
 from model_store.graphs import (
     EMBEDDING,
@@ -32,6 +33,7 @@ __all__ = [
     "LicenceNotAccepted",
     "ModelRuntime",
     "check_licence",
+    "usable_cores",
 ]
 
 CPU_BATCH, GPU_BATCH = 1, 16

@@ -1,6 +1,5 @@
 """Graphs that are not what their manifest says, and where they run."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import onnxruntime
 import pytest
 
 from model_store.errors import GraphMismatch
-from model_store.graphs import execution_providers, usable_cores
+from model_store.graphs import execution_providers
 from model_store.manifest import Manifest, TensorSpec
 from model_store.runtime import ModelRuntime
 from model_store.store import ModelVersion
@@ -88,26 +87,6 @@ def test_a_manifest_of_another_size_than_the_graph_is_refused(version: ModelVers
     changed = _with_manifest(version, image_outputs=(version.manifest.image_outputs[0], shape))
     with pytest.raises(GraphMismatch, match=r"output features: expected float32 \('n', 9, 4, 3\)"):
         ModelRuntime.load(changed, threads=1, verify=False)
-
-
-@pytest.mark.parametrize(
-    ("cpu_max", "cores"),
-    [
-        ("max 100000", 4),
-        ("150000 100000", 2),  # a core and a half
-        ("10000 100000", 1),
-        ("6400000 100000", 4),
-        ("nonsense", 4),
-        (None, 4),
-    ],
-)
-def test_a_containers_quota_bounds_the_cores(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cpu_max: str | None, cores: int
-) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(4)))
-    if cpu_max is not None:
-        (tmp_path / "cpu.max").write_text(cpu_max)
-    assert usable_cores(tmp_path / "cpu.max") == cores
 
 
 def test_cuda_goes_first_where_it_is_installed_without_tf32(

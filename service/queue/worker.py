@@ -41,6 +41,8 @@ IDLE_S = 0.5
 """How long an idle worker waits for an entry; also how soon it notices SIGTERM."""
 CLAIM_S = 0.5
 """How often it looks for entries whose lease has run out."""
+TOP_UP_STEP_S = 0.002
+"""Between looks for late-comers. No short BLOCK: an idle server ends it up to 100 ms late."""
 MOST_DELIVERIES = 3
 """From the second delivery on an item runs alone; beyond this many it is quarantined."""
 STALL_S = 120.0
@@ -99,22 +101,28 @@ class Worker:
                 break
             logger.warning("took over an item: delivery %d", found.times)
             self._work(found.model_key, [found])
-        fresh = self._queue.read(self._max_batch, wait_s=IDLE_S)
+        most = max(self._batch(served) for served in self._models.values())
+        fresh = self._queue.read(most, wait_s=IDLE_S)
         with self._heartbeat.holding(fresh):
             for key in dict.fromkeys(it.model_key for it in fresh):
                 self._work(key, self._filled(key, [it for it in fresh if it.model_key == key]))
 
     def _filled(self, key: str, deliveries: list[Delivery]) -> list[Delivery]:
-        """The batch with those that join it within the top-up wait."""
-        until = time.monotonic() + self._batch_wait_s
-        while len(deliveries) < self._max_batch:
+        """The batch with those that join it: images within the top-up wait, sentences at once."""
+        texts = any(it.kind == "text" for it in deliveries)
+        most = self._max_batch if texts else self._batch(self._models[key])
+        until = time.monotonic() + (0 if texts else self._batch_wait_s)
+        while len(deliveries) < most:
+            deliveries += self._queue.read_more(key, most - len(deliveries))
             wait_s = until - time.monotonic()
             if wait_s <= 0:
                 break
-            deliveries += self._queue.read_more(
-                key, self._max_batch - len(deliveries), wait_s=wait_s
-            )
+            time.sleep(min(wait_s, TOP_UP_STEP_S))
         return deliveries
+
+    def _batch(self, served: Served) -> int:
+        """No more than the model takes at once: what one worker holds, another cannot take."""
+        return max(1, min(self._max_batch, served.executor.preferred_batch))
 
     def _work(self, key: str, deliveries: Sequence[Delivery]) -> None:
         """Complete every delivery of one model, each with an embedding or a failure."""

@@ -102,9 +102,9 @@ class WorkerQueue:
         """Up to `count` new entries of each model; waits for the first at most `wait_s`."""
         return self._read(list(self._streams), count, wait_s)
 
-    def read_more(self, model_key: str, count: int, *, wait_s: float) -> list[Delivery]:
-        """Up to `count` more of one model, to fill its batch."""
-        return self._read([keys.stream_key(model_key)], count, wait_s)
+    def read_more(self, model_key: str, count: int) -> list[Delivery]:
+        """Up to `count` more of one model that are there already, to fill its batch."""
+        return self._read([keys.stream_key(model_key)], count, 0)
 
     def claim(self) -> Delivery | None:
         """Take over one entry whose lease has run out, from a dead worker or a stalled one.

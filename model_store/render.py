@@ -58,7 +58,7 @@ def _mammo_clip(mammogram: Mammogram, recipe: Recipe) -> Rendered:
     if low == high:
         raise Refused(RefusalCode.BLANK_IMAGE, "every pixel within the border has the same value")
     table = grey_table(pixels.dtype, low, high, inverted=inverted)
-    rows, columns, found = breast_box(pixels, table)
+    rows, columns, found = breast_box(pixels, table, inverted=inverted)
     grey = look_up(table, _cut(pixels, rows, columns))
     canvas = cv2.resize(grey, (recipe.width_px, recipe.height_px), interpolation=cv2.INTER_AREA)
     placement = Placement(
@@ -107,13 +107,18 @@ def grey_table(kind: np.dtype[np.integer], low: int, high: int, *, inverted: boo
 
 def look_up(table: U8, pixels: Stored) -> U8:
     """The grey of each pixel, contiguous."""
-    bits = pixels.view(f"u{pixels.dtype.itemsize}")
-    if bits.ndim == 2 and (bits.dtype == np.uint8 or LUT_TAKES_16_BIT):
+    bits = _bits(pixels)
+    if bits.dtype == np.uint8 or LUT_TAKES_16_BIT:
         return np.asarray(cv2.LUT(bits, table), np.uint8)
     return np.take(table, bits)
 
 
-def breast_box(pixels: Stored, table: U8) -> tuple[Indices, Indices, bool]:
+def _bits(pixels: Stored) -> NDArray[np.unsignedinteger]:
+    """The same bytes as unsigned integers."""
+    return pixels.view(np.dtype(f"u{pixels.dtype.itemsize}"))
+
+
+def breast_box(pixels: Stored, table: U8, *, inverted: bool) -> tuple[Indices, Indices, bool]:
     """(rows, columns) that show the breast, and whether one was found.
 
     Columns first: those that are not constant over the middle rows; then rows, over the middle of
@@ -121,12 +126,14 @@ def breast_box(pixels: Stored, table: U8) -> tuple[Indices, Indices, bool]:
     """
     height = pixels.shape[0]
     above, below = _window(height)
-    columns, found_columns = _longest_runs(_varies(pixels[above:below], table, axis=0))
+    columns, found_columns = _longest_runs(
+        _varies(pixels[above:below], table, axis=0, inverted=inverted)
+    )
     left, right = _window(len(columns))
     rows = np.arange(height)
     if right > left:
         middle = _cut(pixels, rows, columns[left:right])
-        rows, found_rows = _longest_runs(_varies(middle, table, axis=1))
+        rows, found_rows = _longest_runs(_varies(middle, table, axis=1, inverted=inverted))
     else:  # fewer than three columns leave no window
         found_rows = False
     return rows, columns, found_columns and found_rows
@@ -137,12 +144,23 @@ def _window(length: int) -> tuple[int, int]:
     return length // 2 - reach, length // 2 + reach
 
 
-def _varies(pixels: Stored, table: U8, *, axis: int) -> NDArray[np.bool_]:
-    """Whether the grey along `axis` is anything but constant, air being air."""
-    low, high = pixels.min(axis=axis), pixels.max(axis=axis)
-    grey_low, grey_high = look_up(table, low), look_up(table, high)
-    dark_low, dark_high = (np.where(grey <= DARK, 0, grey) for grey in (grey_low, grey_high))
-    return np.asarray(dark_low != dark_high)
+def _varies(pixels: Stored, table: U8, *, axis: int, inverted: bool) -> NDArray[np.bool_]:
+    """Whether the grey along `axis` is anything but constant, air being air.
+
+    All of it is searched for the brightest pixel alone; a darker one is nearly always found in
+    the middle.
+    """
+    along = np.moveaxis(pixels, axis, 0)
+    brightest, darkest = (np.min, np.max) if inverted else (np.max, np.min)
+    middle, reach = len(along) // 2, len(along) // 16
+    bright = table[_bits(brightest(along, axis=0))]
+    dark = table[_bits(darkest(along[middle - reach : middle + reach + 1], axis=0))]
+    varies = (bright > DARK) & (dark != bright)
+    doubtful = np.flatnonzero((bright > DARK) & (dark == bright))
+    if len(doubtful):
+        dark = table[_bits(darkest(along[:, doubtful], axis=0))]
+        varies[doubtful] = dark != bright[doubtful]
+    return np.asarray(varies)
 
 
 def _longest_runs(kept: NDArray[np.bool_]) -> tuple[Indices, bool]:
@@ -172,4 +190,5 @@ def _cut(pixels: Stored, rows: Indices, columns: Indices) -> Stored:
 
 
 def _extrema(pixels: Stored) -> tuple[int, int]:
-    return int(pixels.min()), int(pixels.max())
+    low, high, _, _ = cv2.minMaxLoc(pixels)  # both in one pass
+    return int(low), int(high)

@@ -1,10 +1,13 @@
 """Which model version a request means. Knows nothing of HTTP, queues or pixels."""
 
+import logging
 from pathlib import Path
 
-from model_store.errors import ModelNotFound
+from model_store.errors import ModelNotFound, StoreError
 from model_store.store import ModelStore, ModelVersion
-from service.errors import ErrorItem, UnknownModel
+from service.errors import ErrorItem, NoWorker, UnknownModel
+
+logger = logging.getLogger(__name__)
 
 
 class Catalog:
@@ -51,6 +54,9 @@ class Catalog:
                 self._read[key] = self.store.find(name, version)
             except ModelNotFound as error:  # removed between listing and reading
                 raise _unknown(error.known) from error
+            except StoreError as error:
+                logger.error("%s", error)
+                raise NoWorker("This model's files cannot be read; see the log.") from error
         return self._read[key]
 
 

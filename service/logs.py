@@ -21,6 +21,7 @@ request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", d
 NO_ID = "-"
 SILENCED = ("pydicom", "python_multipart", "uvicorn.access")
 """Loggers that quote what they are given."""
+CHATTY = ("httpx", "httpcore", "asyncio")
 
 ExceptionInfo = (
     tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
@@ -78,6 +79,8 @@ def configure(settings: Settings, *, stream: TextIO | None = None) -> None:
     root.setLevel(settings.log_level.upper())
     for name in SILENCED:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
     for name in ("uvicorn", "uvicorn.error"):
         logger = logging.getLogger(name)
         logger.handlers.clear()

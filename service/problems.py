@@ -15,6 +15,7 @@ from service.errors import (
     MalformedRequest,
     MethodNotAllowed,
     NotFound,
+    NotReady,
     ServiceError,
     UploadStalled,
 )
@@ -68,7 +69,7 @@ def of_request(
 
 async def _service_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServiceError)
-    if error.status >= 500:
+    if error.status >= 500 and not isinstance(error, NotReady):
         logger.warning("%d %s", error.status, error.slug)
     return of_request(request, error)
 

@@ -6,10 +6,9 @@ A worker's heartbeat exists only after its golden check passed, and ends with it
 import contextlib
 from dataclasses import dataclass
 
-from model_store.errors import StoreError
 from service.catalog import Catalog
 from service.embedding import Embedder
-from service.errors import ErrorItem, NotReady, UnknownModel
+from service.errors import ErrorItem, NotReady, NoWorker, UnknownModel
 from service.metrics import Metrics
 from service.queue.streams import QueueClient, QueueDown
 
@@ -27,7 +26,7 @@ class Readiness:
         """Raises NotReady with the reason."""
         try:
             version = self.catalog.default()
-        except (UnknownModel, StoreError):
+        except (UnknownModel, NoWorker):
             raise _not_ready("no_model", "the store has no readable default model") from None
         try:
             serving = await self.embedder.serving(version)

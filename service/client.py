@@ -1,0 +1,81 @@
+"""A small client of the service: files in, answers out. What the CLI uses; fit for scripts too.
+
+Waits and tries again where the service says so (429, 503 with Retry-After).
+"""
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+RETRY_STATUSES = {429, 503}
+TIMEOUT_S = 600.0
+LONGEST_WAIT_S = 30.0
+
+
+class ClientError(Exception):
+    """The service refused, or did not answer; `problem` is its problem+json, if it sent one."""
+
+    def __init__(self, message: str, problem: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.problem = dict(problem or {})
+
+
+class Client:
+    """Use as a context manager: `with Client("http://127.0.0.1:8000") as client`."""
+
+    def __init__(self, url: str, *, tries: int = 5) -> None:
+        self._http = httpx.Client(base_url=url, timeout=TIMEOUT_S)
+        self._tries = tries
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def classify(
+        self, paths: Sequence[Path], *, names: Sequence[str], fields: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """Score `paths` as one study, called `names` in the answer. Raises ClientError."""
+        for left in reversed(range(self._tries)):
+            with _opened(paths) as streams:
+                files = [("files", pair) for pair in zip(names, streams, strict=True)]
+                try:
+                    response = self._http.post("/v1/classify", files=files, data=dict(fields))
+                except httpx.HTTPError as error:
+                    raise ClientError(
+                        f"no answer from {self._http.base_url} ({type(error).__name__})"
+                    ) from error
+            if response.status_code not in RETRY_STATUSES or not left:
+                break
+            time.sleep(_wait_s(response))
+        return _answer(response)
+
+
+@contextlib.contextmanager
+def _opened(paths: Sequence[Path]) -> Iterator[list[Any]]:
+    with contextlib.ExitStack() as closing:
+        yield [closing.enter_context(path.open("rb")) for path in paths]
+
+
+def _wait_s(response: httpx.Response) -> float:
+    asked = response.headers.get("Retry-After", "")
+    return min(float(asked) if asked.isdecimal() else 1.0, LONGEST_WAIT_S)
+
+
+def _answer(response: httpx.Response) -> dict[str, Any]:
+    try:
+        body = response.json()
+    except ValueError:
+        body = {}
+    if response.is_success and isinstance(body, dict):
+        return body
+    detail = body.get("detail") if isinstance(body, dict) else None
+    raise ClientError(
+        f"{response.status_code}: {detail or response.reason_phrase}",
+        body if isinstance(body, dict) else None,
+    )

@@ -139,7 +139,7 @@ def _check_object(ds: Dataset, warnings: list[WarningCode]) -> None:
 
 
 def _check_frames(ds: Dataset) -> None:
-    if "NumberOfFrames" in ds and integer(ds, "NumberOfFrames") != 1:
+    if text(ds, "NumberOfFrames") and integer(ds, "NumberOfFrames") != 1:
         raise Refused(RefusalCode.MULTI_FRAME, "Number of Frames is not 1; send 2D images")
     if integer(ds, "SamplesPerPixel") != 1:
         raise Refused(

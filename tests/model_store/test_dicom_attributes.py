@@ -42,6 +42,10 @@ def test_a_for_presentation_mammogram_is_read_without_a_warning() -> None:
     assert (read.photometric, read.padding) == (Photometric.MONOCHROME2, None)
 
 
+def test_an_empty_number_of_frames_is_one_frame() -> None:
+    assert header(NumberOfFrames="").view is View.CC
+
+
 def test_no_identifying_element_is_ever_parsed() -> None:
     identifying = [0x00100010, 0x00100020, 0x00100030, 0x00080050, 0x00080090, 0x00080020]
     assert not TAGS & set(identifying)

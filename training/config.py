@@ -20,17 +20,17 @@ class PhantomConfig(Frozen):
     train_studies: int = Field(ge=1)
     validation_studies: int = Field(ge=1)
     test_studies: int = Field(ge=1)
-    mass_share: float = Field(0.4, gt=0, lt=1)
-    calcification_share: float = Field(0.4, gt=0, lt=1)
-    contrast: float = Field(1.0, gt=0, description="factor on every lesion's brightness")
+    mass_share: float = Field(default=0.4, gt=0, lt=1)
+    calcification_share: float = Field(default=0.4, gt=0, lt=1)
+    contrast: float = Field(default=1.0, gt=0, description="factor on every lesion's brightness")
 
 
 class ModelConfig(Frozen):
     """Sizes of the two towers."""
 
-    embedding_size: int = Field(256, ge=8)
-    text_layers: int = Field(5, ge=1, le=LAYERS)
-    text_max_tokens: int = Field(128, ge=16, le=512)
+    embedding_size: int = Field(default=256, ge=8)
+    text_layers: int = Field(default=5, ge=1, le=LAYERS)
+    text_max_tokens: int = Field(default=128, ge=16, le=512)
 
 
 class StageConfig(Frozen):
@@ -41,14 +41,14 @@ class StageConfig(Frozen):
     batch: int = Field(ge=2)
     learning_rate: float = Field(gt=0)
     trunk_learning_rate: float = Field(gt=0)
-    weight_decay: float = Field(0.01, ge=0)
-    warmup_steps: int = Field(20, ge=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    warmup_steps: int = Field(default=20, ge=0)
 
 
 class CropConfig(StageConfig):
     """First stage: square crops of the canvases, in pixels of the canvas."""
 
-    size_px: int = Field(288, multiple_of=32)
+    size_px: int = Field(default=288, multiple_of=32)
 
 
 class TrainConfig(Frozen):
@@ -57,10 +57,10 @@ class TrainConfig(Frozen):
     name: str = "mammo-demo"
     version: str = "1"
     seed: int = 10
-    threads: int = Field(0, ge=0, description="torch's threads; 0 = all usable cores")
-    recipe: Recipe = Recipe()
+    threads: int = Field(default=0, ge=0, description="torch's threads; 0 = all usable cores")
+    recipe: Recipe = Recipe(height_px=1520, width_px=912)
     phantoms: PhantomConfig
-    model: ModelConfig = ModelConfig()
+    model: ModelConfig = Field(default_factory=ModelConfig)
     crops: CropConfig
     whole: StageConfig
 

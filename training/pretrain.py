@@ -1,9 +1,9 @@
 """The Lightning run: a stage of contrastive training, its data, its checkpoints and its progress.
 
-Two stages share everything but their images: crops through the whole tower, then whole canvases whose
-trunk features were computed once, because the trunk is frozen by then. Every epoch's data is a
-function of (seed, epoch), and a checkpoint is written at each epoch's end, so a run that was killed
-goes on at the last whole epoch. Knows nothing of phantoms or of ONNX.
+Two stages share everything but their images: crops through the whole tower, then whole canvases
+whose trunk features were computed once, because the trunk is frozen by then. Every epoch's data is
+a function of (seed, epoch), and a checkpoint is written at each epoch's end, so a run that was
+killed goes on at the last whole epoch. Knows nothing of phantoms or of ONNX.
 """
 
 import math
@@ -28,6 +28,7 @@ from training.losses import clip_loss
 from training.models.clip import Clip
 from training.models.image_encoder import standardise
 
+LAST = "last"
 EpochData = Callable[[int], Dataset[Item]]
 """Epoch number -> that epoch's items."""
 
@@ -125,7 +126,7 @@ class EpochLoader(lightning.LightningDataModule):
         self._batch = batch
 
     def train_dataloader(self) -> DataLoader[Item]:
-        """Batches of the Trainer's current epoch, in order: the items are drawn at random already."""
+        """Batches of the Trainer's current epoch, in order: items are drawn at random already."""
         assert self.trainer is not None
         items = self._data(self.trainer.current_epoch)
         return DataLoader(items, batch_size=self._batch, collate_fn=collate, num_workers=0)
@@ -181,7 +182,9 @@ def train_stage(
     report: Report,
 ) -> None:
     """Run one stage to its end; goes on from `folder`'s last checkpoint if there is one."""
-    checkpoint = ModelCheckpoint(folder, save_last=True, save_top_k=0, save_on_train_epoch_end=True)
+    checkpoint = ModelCheckpoint(
+        folder, filename=LAST, enable_version_counter=False, save_on_train_epoch_end=True
+    )
     trainer = lightning.Trainer(
         accelerator="cpu",
         devices=1,
@@ -193,7 +196,7 @@ def train_stage(
         enable_model_summary=False,
         reload_dataloaders_every_n_epochs=1,
     )
-    last = folder / "last.ckpt"
+    last = folder / f"{LAST}.ckpt"
     trainer.fit(
         module,
         datamodule=EpochLoader(data, batch=stage.batch),

@@ -1,7 +1,7 @@
 """Canvases of phantom studies on disk: phantom -> DICOM bytes -> read_mammogram -> render -> uint8.
 
-The way is the service's own, from bytes on, so what is trained on is what is served. One .npy a view
-and one .json a study; a study that is there already is not made again.
+The way is the service's own, from bytes on, so what is trained on is what is served. One .npy a
+view and one .json a study; a study that is there already is not made again.
 """
 
 import json
@@ -11,6 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,6 +25,7 @@ from training.data.captions import Facts, facts_of
 from training.data.phantom import PhantomRules, make_study, study_generator
 from training.data.phantom_dicom import write_dicom
 from training.data.phantom_lesions import Box
+from training.progress import Say, counter
 
 BoxOnCanvas = tuple[float, float, float, float]
 """top, left, bottom, right in canvas pixels."""
@@ -79,7 +81,7 @@ def render_bytes(source: bytes, recipe: Recipe) -> tuple[U8, Placement]:
 def make_canvases(
     series: Series, studies: int, *, root: Path, processes: int
 ) -> Iterator[CanvasSet]:
-    """Make what is missing of the first `studies` of a series; yields the growing set (progress)."""
+    """Make what is missing of the first `studies` of a series; yields the set as it grows."""
     folder = root / _folder_name(series)
     folder.mkdir(parents=True, exist_ok=True)
     context = multiprocessing.get_context("spawn")
@@ -88,6 +90,17 @@ def make_canvases(
         for made in pool.map(partial(_study_views, series, folder), range(studies)):
             views += made
             yield CanvasSet(folder, tuple(views))
+
+
+def collect_canvases(
+    series: Series, studies: int, *, root: Path, processes: int, say: Say
+) -> CanvasSet:
+    """The first `studies` of a series, made where they are missing."""
+    tell = counter(say, f"phantoms of seed {series.seed}")
+    canvases = CanvasSet(root, ())
+    for canvases in make_canvases(series, studies, root=root, processes=processes):
+        tell(len(canvases.views), 4 * studies)
+    return canvases
 
 
 def _folder_name(series: Series) -> str:
@@ -144,9 +157,9 @@ def _on_canvas(box: Box | None, placement: Placement) -> BoxOnCanvas | None:
     return top, left, bottom, right
 
 
-def _from_json(entry: dict[str, object]) -> ViewRecord:
+def _from_json(entry: dict[str, Any]) -> ViewRecord:
     fields = {key: tuple(v) if isinstance(v, list) else v for key, v in entry.items()}
-    return ViewRecord(**fields)  # type: ignore[arg-type]  written by _study_views
+    return ViewRecord(**fields)  # type: ignore[arg-type]
 
 
 def shown_share(box: BoxOnCanvas, window: Sequence[float]) -> float:

@@ -151,6 +151,8 @@ def mass_caption(rng: np.random.Generator, facts: Facts, *, local: bool) -> Capt
     text = _pick(rng, MASS_OPENERS) + noun
     if not local and rng.random() < 0.5:
         text += _place(facts, claims, Attribute.MASS_QUADRANT)
+    elif rng.random() < 0.2:
+        text += " in the breast"
     return Caption(text, claims)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from training.data.canvases import CanvasSet, ViewRecord, shown_share
+from training.data.canvases import BoxOnCanvas, CanvasSet, ViewRecord, shown_share
 from training.data.captions import (
     Attribute,
     Caption,
@@ -96,7 +96,7 @@ class CropDataset(Dataset[Item]):
         raise ValueError(f"no usable crop of {self._size_px} px in {TRIES} tries")
 
     def _crop(
-        self, rng: np.random.Generator, view: ViewRecord, box: tuple[float, ...] | None
+        self, rng: np.random.Generator, view: ViewRecord, box: BoxOnCanvas | None
     ) -> Item | None:
         canvas = self._canvases.canvas(view)
         size = self._size_px
@@ -144,18 +144,19 @@ class FeatureDataset(Dataset[Item]):
         return Item(self._features[row], 0, 1, facts, captions)
 
 
+Span = tuple[float, float]
+
+
 def labels(views: Sequence[ViewRecord], attribute: Attribute) -> NDArray[np.bool_]:
     """(V,) whether each view shows the finding."""
     return np.array([view.facts[attribute] > 0 for view in views])
 
 
-def _focus_box(view: ViewRecord, focus: str) -> tuple[float, ...] | None:
+def _focus_box(view: ViewRecord, focus: str) -> BoxOnCanvas | None:
     return {"mass": view.mass_box, "calcifications": view.calcifications_box}.get(focus)
 
 
-def _start(
-    rng: np.random.Generator, length: int, size: int, span: tuple[float, float] | None
-) -> int:
+def _start(rng: np.random.Generator, length: int, size: int, span: Span | None) -> int:
     """First row or column of a window, so that `span` lies in it wherever it fits."""
     low, high = 0, length - size
     if span is not None:

@@ -1,9 +1,9 @@
-"""Synthetic mammogram studies, v1: four views of two breasts with masses and calcification clusters.
+"""Synthetic mammogram studies, v1: four views of two breasts, masses and calcification clusters.
 
-Everything is drawn in one frame: chest wall at the left edge, rows downwards, 0.1 mm a pixel; right
-breasts are mirrored at the very end, boxes with them. All chance comes from the generator passed in.
-Numbers are those of the literature where one is named. A phantom proves that the machinery works and
-nothing about patients. Knows nothing of DICOM, captions or torch.
+Everything is drawn in one frame: chest wall at the left edge, rows downwards, 0.1 mm a pixel;
+right breasts are mirrored at the very end, boxes with them. All chance comes from the generator
+passed in. Numbers are those of the literature where one is named. A phantom proves that the
+machinery works and nothing about patients. Knows nothing of DICOM, captions or torch.
 """
 
 from collections.abc import Iterator
@@ -114,7 +114,10 @@ class PhantomRules:
     contrast: float = 1.0
 
 
-def make_study(rng: np.random.Generator, rules: PhantomRules = PhantomRules()) -> PhantomStudy:
+STANDARD = PhantomRules()
+
+
+def make_study(rng: np.random.Generator, rules: PhantomRules = STANDARD) -> PhantomStudy:
     """Draw one whole study; the same generator state gives the same pixels."""
     density = Density(rng.choice([*DENSITY_SHARE], p=[*DENSITY_SHARE.values()]))
     breasts = (
@@ -210,7 +213,8 @@ def _draw_distractors(rng: np.random.Generator, tissue: Tissue) -> None:
         spot = np.zeros((41, 41), np.float32)
         bright = float(rng.uniform(500, 1100))
         cv2.circle(spot, (20, 20), int(rng.integers(6, 12)), bright, -1, cv2.LINE_AA)
-        _add(tissue.values, cv2.GaussianBlur(spot, (0, 0), 1.5), centre)
+        blurred = cv2.GaussianBlur(spot, (0, 0), 1.5)
+        _add(tissue.values, np.asarray(blurred, np.float32), centre)
 
 
 def _add(values: NDArray[np.float32], patch: NDArray[np.float32], centre: tuple[int, int]) -> None:

@@ -9,7 +9,7 @@ from io import BytesIO
 
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from training.data.phantom import (
     BITS_STORED,
@@ -20,7 +20,7 @@ from training.data.phantom import (
     Side,
 )
 
-MG_FOR_PRESENTATION = "1.2.840.10008.5.1.4.1.1.1.2"
+MG_FOR_PRESENTATION = UID("1.2.840.10008.5.1.4.1.1.1.2")
 VIEW_CODES = {  # PS3.16 CID 4014, SNOMED RT
     Projection.CC: ("R-10242", "cranio-caudal"),
     Projection.MLO: ("R-10226", "medio-lateral oblique"),
@@ -34,10 +34,10 @@ ORIENTATION = {
 }
 
 
-def uid(*parts: object) -> str:
+def uid(*parts: object) -> UID:
     """A UID under 2.25 that depends on `parts` alone (PS3.5 B.2)."""
     digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
-    return f"2.25.{int.from_bytes(digest[:16], 'big') >> 1}"
+    return UID(f"2.25.{int.from_bytes(digest[:16], 'big') >> 1}")
 
 
 def write_dicom(view: PhantomView, *, series: int, number: int) -> bytes:

@@ -137,9 +137,9 @@ def draw_calcifications(
             -1,
             cv2.LINE_AA,
         )
-        patch = cv2.GaussianBlur(patch, (0, 0), 0.7)
+        blurred = np.asarray(cv2.GaussianBlur(patch, (0, 0), 0.7), np.float32)
         bright = SPECK_BRIGHTNESS * cluster.brightness * contrast * float(rng.uniform(0.7, 1.2))
-        _add_clipped(values, patch * np.float32(bright), round(row) - 8, round(column) - 8)
+        _add_clipped(values, blurred * np.float32(bright), round(row) - 8, round(column) - 8)
     rows, columns = np.rint(centres).astype(int).T
     around = np.array([-4, 4])
     return _clipped_box(

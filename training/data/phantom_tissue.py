@@ -1,6 +1,6 @@
 """Breast outline and tissue of a phantom view: skin, fat, glandular tissue, pectoral muscle, 1/f^3.
 
-Tissue is made at 0.2 mm and enlarged; what is finer (noise, specks) is added by the caller at 0.1 mm.
+Tissue is made at 0.2 mm and enlarged; what is finer (noise, specks) the caller adds at 0.1 mm.
 Frame: chest wall at the left edge. Stored values are those of a 12-bit For Presentation image.
 """
 
@@ -76,7 +76,7 @@ def draw_tissue(
     values *= 0.62 + 0.38 * (1 - np.exp(-depth_mm / np.float32(ROLL_OFF_MM)))
     values[inside & (depth_mm < SKIN_MM)] += 160
     np.clip(values, 760, None, out=values)
-    full = cv2.resize(values, shape[::-1], interpolation=cv2.INTER_LINEAR)
+    full = np.asarray(cv2.resize(values, shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
     mask = cv2.resize(inside.astype(np.float32), shape[::-1], interpolation=cv2.INTER_LINEAR)
     return Tissue(full, mask > 0.5)
 

@@ -1,12 +1,12 @@
 """Image tower: uint8 canvases -> unit embeddings, everything in one graph.
 
-Normalisation is inside the tower and so inside the exported graph: cast, minimum and maximum of each
-image, mean and standard deviation, and the copy to three channels, which is done by summing the
-stem's weights over its inputs (the same numbers for three equal channels, a third of the input).
+Normalisation is inside the tower and so inside the exported graph: cast, minimum and maximum of
+each image, mean and standard deviation, and the copy to three channels, which is done by summing
+the stem's weights over its inputs (the same numbers for equal channels, a third of the input).
 """
 
 from collections import OrderedDict
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import timm
 import torch
@@ -31,9 +31,11 @@ class ImageEncoder(nn.Module):
 
     def __init__(self, *, embedding_size: int) -> None:
         super().__init__()
-        self.net = timm.create_model("tf_efficientnet_lite0", num_classes=0, in_chans=1)
-        self.pool = SmoothMaximum(self.net.num_features)
-        self.project = nn.Linear(self.net.num_features, embedding_size)
+        net: Any = timm.create_model("tf_efficientnet_lite0", num_classes=0, in_chans=1)
+        self.channels = int(net.num_features)
+        self.net = net
+        self.pool = SmoothMaximum(self.channels)
+        self.project = nn.Linear(self.channels, embedding_size)
 
     def forward(self, canvases: Tensor) -> Encoded:
         """(N, H, W) uint8 -> embedding and features."""
@@ -101,7 +103,7 @@ def normalise(canvases: Tensor) -> Tensor:
 
 
 def standardise(images: Tensor, *, low: Tensor, high: Tensor) -> Tensor:
-    """(N, H, W) grey levels -> (N, 1, H, W); low, high (N, 1, 1). A flat image becomes -mean/std."""
+    """(N, H, W) grey levels, low and high (N, 1, 1) -> (N, 1, H, W); a flat image is -mean/std."""
     spread = (high - low).clamp(min=TINIEST * LEVELS)
     scaled = (images - low) / spread
     return ((scaled - MEAN) / STD)[:, None]

@@ -47,7 +47,8 @@ class Int8Embedding(Int8Rows):
 
     def forward(self, ids: Tensor) -> Tensor:
         """(N, L) -> (N, L, columns)."""
-        return self.levels[ids].to(torch.float32) * self.scale[ids][..., None]
+        rows: Tensor = self.levels[ids].to(torch.float32) * self.scale[ids][..., None]
+        return rows
 
 
 class Int8Linear(Int8Rows):
@@ -85,12 +86,13 @@ class Layer(nn.Module):
         mixed = (logits.softmax(dim=3) @ v).transpose(1, 2).flatten(2)  # (N, L, 384)
         x = self.norm(x + self.mix(mixed))
         inner: Tensor = self.narrow(functional.gelu(self.widen(x)))
-        return self.last_norm(x + inner)
+        normed: Tensor = self.last_norm(x + inner)
+        return normed
 
 
 def _split(x: Tensor) -> Tensor:
     """(N, L, 384) -> (N, heads, L, 32)."""
-    return x.unflatten(2, (HEADS, WIDTH // HEADS)).transpose(1, 2)
+    return x.view(x.shape[0], x.shape[1], HEADS, WIDTH // HEADS).transpose(1, 2)
 
 
 class MiniLm(nn.Module):

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -47,10 +48,14 @@ class Server:
 def running(**settings: str) -> Iterator[Server]:
     """Start, wait for the ready line, stop at the end. `settings`: MAMMO_ variables, lower case."""
     with tempfile.TemporaryDirectory(prefix="mammo-bench-") as folder:
-        environment = os.environ | {"MAMMO_PORT": "0", "MAMMO_DATA": folder}
+        environment = os.environ | {
+            "MAMMO_PORT": "0",
+            "MAMMO_DATA": folder,
+            "MAMMO_LOG_LEVEL": "warning",
+        }
         environment |= {f"MAMMO_{name.upper()}": value for name, value in settings.items()}
         process = subprocess.Popen(
-            [sys.executable, "-m", "service.cli", "serve"],
+            [str(Path(sys.executable).with_name("mammoserve")), "serve"],
             env=environment,
             stdout=subprocess.PIPE,
             text=True,

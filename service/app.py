@@ -85,7 +85,7 @@ async def _start(
     await pool.start()
     closing.push_async_callback(pool.stop)
     catalog = Catalog(settings.models, default=settings.model)
-    embedder = Embedder(queue, metrics)
+    embedder = Embedder(queue, metrics, largest_job=max(settings.queue_max_images // 2, 1))
     limits = Limits(max_file_bytes=settings.max_file_mb * MIB)
     return Services(
         studies=Studies(

@@ -53,11 +53,16 @@ class Vectors:
 
 
 class Embedder:
-    """What is known comes from the cache; the rest goes through the queue as one job."""
+    """What is known comes from the cache; the rest goes through the queue as one job.
 
-    def __init__(self, queue: QueueClient, metrics: Metrics) -> None:
+    More than `largest_job` items go as several, one after the other: a request that asks more
+    than the queue may hold would be turned away for ever.
+    """
+
+    def __init__(self, queue: QueueClient, metrics: Metrics, *, largest_job: int) -> None:
         self._queue = queue
         self._metrics = metrics
+        self._largest_job = largest_job
 
     async def embed(
         self,
@@ -79,7 +84,10 @@ class Embedder:
             found_texts = await self._cached(version, "text", list(sentences))
             wanted = [item for ref, item in by_ref.items() if ref not in found_images]
             wanted += [item for ref, item in sentences.items() if ref not in found_texts]
-            fresh = await self._run(version, wanted, until=until) if wanted else {}
+            fresh: dict[tuple[str, str], Vector] = {}
+            for start in range(0, len(wanted), self._largest_job):
+                job = wanted[start : start + self._largest_job]
+                fresh |= await self._run(version, job, until=until)
         return Vectors(
             images={ref: _either(ref, "image", found_images, fresh) for ref in by_ref},
             texts={text: _either(ref, "text", found_texts, fresh) for text, ref in refs.items()},

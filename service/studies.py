@@ -146,7 +146,8 @@ def questions_for(version: ModelVersion, request: ClassifyRequest) -> tuple[Ques
             errors=[ErrorItem(message=f"known: {listed}", parameter="findings")],
         ) from error
     except BadPrompts as error:
-        raise invalid("prompts", str(error)) from error
+        reason = f"expected {error.expected}, got {error.got}; {error.advice}"
+        raise invalid(error.where, reason) from error
 
 
 def checked_texts(version: ModelVersion, texts: Sequence[str]) -> tuple[str, ...]:

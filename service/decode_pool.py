@@ -88,9 +88,10 @@ class DecodePool:
         self._processes = processes or os.cpu_count() or 1
         self._command = [*command, str(memory_mb)]
         self._timeout_s = timeout_s
-        self._idle: asyncio.Queue[_Child] = asyncio.Queue()
+        self._idle: asyncio.Queue[_Child | None] = asyncio.Queue()  # None: the pool has stopped
         self._children: set[_Child] = set()
         self._replacing: set[asyncio.Task[None]] = set()
+        self._stopped = False
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -117,7 +118,9 @@ class DecodePool:
             ) from None
 
     async def stop(self) -> None:
-        """Kill the children, whatever they do."""
+        """Kill the children, whatever they do; who waits for one is refused."""
+        self._stopped = True
+        self._idle.put_nowait(None)
         for task in self._replacing:
             task.cancel()
         await asyncio.gather(*self._replacing, return_exceptions=True)
@@ -131,7 +134,7 @@ class DecodePool:
         """
         request = Request(path=path, recipe=recipe, limits=limits)
         for _ in range(TRIES):
-            child = await self._idle.get()
+            child = await self._free_child()
             usable = False
             try:
                 async with asyncio.timeout(self._timeout_s):
@@ -152,6 +155,17 @@ class DecodePool:
             return image
         raise Refused(RefusalCode.DECODE_CRASHED, "the decoder crashed on it twice")
 
+    async def _free_child(self) -> "_Child":
+        while True:
+            child = await self._idle.get()
+            if child is None:
+                self._idle.put_nowait(None)
+                raise Refused(RefusalCode.DECODE_CRASHED, "the decoders are stopping")
+            if child.alive:
+                return child
+            logger.warning("a decode child ended while it was idle")
+            self._give_back(child, usable=False)
+
     async def _add(self) -> None:
         child = _Child(self._command)
         self._children.add(child)
@@ -159,8 +173,8 @@ class DecodePool:
             async with asyncio.timeout(START_S):
                 await child.ready()
         except BaseException:
-            self._children.discard(child)
             await child.end()
+            self._children.discard(child)
             raise
         self._idle.put_nowait(child)
 
@@ -169,13 +183,15 @@ class DecodePool:
             self._idle.put_nowait(child)
             return
         child.kill()
+        if self._stopped:
+            return
         task = asyncio.create_task(self._replace(child))
         self._replacing.add(task)
         task.add_done_callback(self._replacing.discard)
 
     async def _replace(self, child: "_Child") -> None:
-        self._children.discard(child)
         await child.end()
+        self._children.discard(child)
         while True:
             try:
                 await self._add()
@@ -206,6 +222,10 @@ class _Child:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
 
     async def ready(self) -> None:
         """Return when the child can take a request."""
@@ -269,5 +289,8 @@ class _Child:
         """Kill it, wait for it and close the socket."""
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
-        self._socket.close()
-        await asyncio.to_thread(self._process.wait)
+        try:
+            await asyncio.to_thread(self._process.wait)
+            await asyncio.sleep(0)  # who waits for its answer sees the end before the close
+        finally:
+            self._socket.close()

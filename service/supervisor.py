@@ -96,9 +96,14 @@ class Supervisor:
             slot.failures += 1
             slot.restart_at = now + wait_s
             logger.error("a worker ended with %d: restart in %.1f s", code, wait_s)
-        if now >= slot.restart_at:
+        if now < slot.restart_at:
+            return
+        try:
             slot.process = self._launch()
-            slot.started_at = now
+        except OSError as error:  # no memory or no process left: it may come back
+            logger.error("a worker could not be started: %s", error.strerror)
+            slot.restart_at = now + BACKOFF_S[-1]
+        slot.started_at = now
 
     def _launch(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(  # noqa: S603 - our own module

@@ -113,8 +113,14 @@ class EmbeddedServer:
     def start(self) -> str:
         """Start and wait until it answers; gives the URL. Raises EmbeddedServerError."""
         binary = self._binary or find_binary()
-        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._lock = self._closing.enter_context(_locked(self._directory / "lock"))
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = self._closing.enter_context(_locked(self._directory / "lock"))
+        except OSError as error:
+            raise EmbeddedServerError(
+                f"{self._directory} cannot be used ({error.strerror}): set MAMMO_DATA to a folder "
+                "that can be written to"
+            ) from None
         self._socket = self._closing.enter_context(_socket_path(self._directory))
         # The watching thread starts the server, since a child dies with the thread that began it.
         self._watcher = threading.Thread(
@@ -154,8 +160,17 @@ class EmbeddedServer:
         self._terminate()
 
     def _launch(self, binary: str) -> None:
-        config = self._write_config()
         log = self._directory / "server.log"
+        try:
+            self._spawn(binary, log)
+        except OSError as error:
+            raise EmbeddedServerError(
+                f"the private queue server cannot be started: {error.strerror}"
+            ) from None
+        self._await_answer(log)
+
+    def _spawn(self, binary: str, log: Path) -> None:
+        config = self._write_config()
         with log.open("wb") as output:
             self._process = subprocess.Popen(  # noqa: S603 - our binary, our config
                 parent_death.command([binary, str(config)]),
@@ -166,7 +181,6 @@ class EmbeddedServer:
                 start_new_session=True,  # Ctrl-C is for the service, which then stops this one
                 pass_fds=() if self._lock is None else (self._lock,),
             )
-        self._await_answer(log)
 
     def _write_config(self) -> Path:
         path = self._directory / "server.conf"

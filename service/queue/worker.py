@@ -22,6 +22,7 @@ import numpy as np
 
 from model_store.arrays import F32, U8
 from model_store.refusals import RefusalCode
+from service import logs
 from service.queue.batching import (
     INFERENCE_FAILED,
     ExecutorBroken,
@@ -276,7 +277,7 @@ def run_worker(settings: Settings) -> int:
 def main() -> int:
     """Entry of `python -m service.queue.worker`."""
     settings = Settings()
-    logging.basicConfig(level=settings.log_level.upper())
+    logs.configure(settings)
     return run_worker(settings)
 
 

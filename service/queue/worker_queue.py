@@ -21,6 +21,8 @@ from service.queue.keys import GROUP, ItemFailed, QueueDown
 
 logger = logging.getLogger(__name__)
 
+READ_BYTES = 1 << 20
+"""A canvas in a few reads instead of dozens."""
 BEAT_TTL_S = 3.0
 """A worker that has not beaten for this long counts as dead."""
 GONE_S = 3600.0
@@ -77,6 +79,7 @@ class WorkerQueue:
             protocol=2,
             socket_connect_timeout=2,
             socket_timeout=10,
+            socket_read_size=READ_BYTES,
             retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), 5),
         )
         self._may_cache = True
@@ -113,8 +116,8 @@ class WorkerQueue:
         counts of the innocent would rise with the guilty one's.
         """
         with _faults():
-            for stream, model_key in self._streams.items():
-                found = self._claim(stream, model_key)
+            for stream in self._streams:
+                found = self._claim(stream)
                 if found is not None:
                     return found
         return None
@@ -193,11 +196,12 @@ class WorkerQueue:
                 logger.warning("the queue's group is gone (Redis lost its data?): made again")
                 self.open()
                 return []
-        return [
-            _delivery(self._streams[stream.decode()], entry, fields, times=1)
+        deliveries = [
+            self._parsed(stream.decode(), entry, fields, times=1)
             for stream, entries in found or []
             for entry, fields in entries
         ]
+        return [it for it in deliveries if it is not None]
 
     def _make_group(self, stream: str) -> None:
         try:
@@ -206,7 +210,7 @@ class WorkerQueue:
             if not str(error).startswith("BUSYGROUP"):
                 raise
 
-    def _claim(self, stream: str, model_key: str) -> Delivery | None:
+    def _claim(self, stream: str) -> Delivery | None:
         try:
             cursor, entries, *_ = self._redis.xautoclaim(
                 stream, GROUP, self.worker, self._lease_ms, self._cursors[stream], count=1
@@ -218,13 +222,24 @@ class WorkerQueue:
             return None
         self._cursors[stream] = cursor  # a call looks at ten entries; the next goes on from there
         for entry, fields in entries:
-            if not fields:  # Redis 6.2 gives entries that were deleted since
-                self._redis.xack(stream, GROUP, entry)
+            if not fields:  # Redis 6.2 names entries that were deleted since
                 continue
             pending = self._redis.xpending_range(stream, GROUP, entry, entry, 1)
             times = int(pending[0]["times_delivered"]) if pending else 1
-            return _delivery(model_key, entry, fields, times=times)
+            return self._parsed(stream, entry, fields, times=times)
         return None
+
+    def _parsed(
+        self, stream: str, entry: bytes, fields: Mapping[bytes, bytes], *, times: int
+    ) -> Delivery | None:
+        """None for what is no entry of ours: dropped, or it would end every worker in turn."""
+        try:
+            return _delivery(self._streams[stream], entry, fields, times=times)
+        except (KeyError, ValueError):
+            logger.error("dropped an entry that this version cannot read")
+            self._redis.xack(stream, GROUP, entry)
+            self._redis.xdel(stream, entry)
+            return None
 
 
 def _delivery(

@@ -188,6 +188,35 @@ def test_a_child_killed_in_the_middle_costs_at_most_its_own_image(tmp_path: Path
     run(check)
 
 
+def test_children_killed_while_idle_cost_nothing(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.dcm")
+
+    async def check() -> None:
+        async with DecodePool(2, 2048, 20) as pool:
+            dead = pool.pids
+            for pid in dead:
+                os.kill(pid, signal.SIGKILL)
+            await asyncio.sleep(0.2)
+            for _ in range(3):
+                assert isinstance(await outcome(pool, path), DecodedImage)
+            assert not set(dead) & set(pool.pids)
+
+    run(check)
+
+
+def test_who_waits_for_a_pool_that_stops_is_refused_and_does_not_hang(tmp_path: Path) -> None:
+    slow = write(tmp_path / "slow.dcm", word=b"SLEEP")
+
+    async def check() -> None:
+        async with awkward_pool() as pool:
+            tasks = [asyncio.create_task(outcome(pool, slow)) for _ in range(3)]
+            await asyncio.sleep(0.3)
+        async with asyncio.timeout(5):
+            assert await asyncio.gather(*tasks) == [RefusalCode.DECODE_CRASHED] * 3
+
+    run(check)
+
+
 def test_an_image_that_takes_too_long_is_refused_and_its_child_replaced(tmp_path: Path) -> None:
     slow, good = write(tmp_path / "slow.dcm", word=b"SLEEP"), write(tmp_path / "good.dcm")
 

@@ -100,6 +100,12 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
         EmbeddedServer(tmp_path, binary=str(broken)).start()
 
 
+def test_a_folder_that_cannot_be_made_says_what_to_set(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(EmbeddedServerError, match=r"cannot be used .* MAMMO_DATA"):
+        EmbeddedServer(tmp_path / "file").start()
+
+
 def test_the_server_dies_with_its_killed_parent_and_the_folder_is_free_again(
     tmp_path: Path,
 ) -> None:

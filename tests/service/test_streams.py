@@ -313,6 +313,15 @@ def test_a_group_that_is_gone_is_made_again_and_misses_nothing(queue_server: str
         assert it.job == job
 
 
+def test_an_entry_that_is_none_of_ours_is_dropped_and_ends_no_worker(queue_server: str) -> None:
+    with worker_of(queue_server) as queue, raw(queue_server) as connection:
+        connection.xadd(keys.stream_key(MODEL), {"job": "a", "index": "many"})
+        connection.xadd(keys.stream_key(MODEL), {b"job": b"\xff"})
+        job = submit(queue_server, [image(1)])
+        assert [it.job for it in queue.read(8, wait_s=1)] == [job]
+        assert connection.xlen(keys.stream_key(MODEL)) == 1
+
+
 def test_a_consumer_that_holds_entries_is_never_removed(queue_server: str) -> None:
     submit(queue_server, [image(1)])
     with worker_of(queue_server, "dead") as dead:

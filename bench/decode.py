@@ -1,10 +1,10 @@
 """Decoding a four-view JPEG 2000 study on all cores over one core: the decoder releases the GIL."""
 
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 from bench.rows import Row
+from model_store.cores import usable_cores
 from model_store.dicom_input import read_mammogram
 from tests.dicom_factory import dicom_bytes, mammogram_dataset
 
@@ -17,7 +17,7 @@ SYNTAXES = {
 
 def run() -> list[Row]:
     """Seconds of four 13.6-megapixel views one after another, and side by side."""
-    cores = os.cpu_count() or 1
+    cores = usable_cores()
     rows = []
     for name, syntax in SYNTAXES.items():
         study = [

@@ -1,6 +1,5 @@
 """Images per second through `POST /classify` over a bare ONNX Runtime loop of the same model."""
 
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,6 +8,7 @@ import numpy as np
 from bench.images import distinct
 from bench.rows import Row
 from bench.server import Server, running
+from model_store.cores import usable_cores
 from model_store.dicom_input import read_mammogram
 from model_store.render import render
 from model_store.runtime import ModelRuntime
@@ -21,7 +21,7 @@ IMAGES, CONCURRENCY = 96, 8
 def run() -> list[Row]:
     """Bare loop, service, bare loop again: the mean of the two bare figures is the baseline."""
     files = distinct(IMAGES)
-    threads = os.cpu_count() or 1
+    threads = usable_cores()
     before = bare(files[:24], threads)
     with running(worker_threads=str(threads)) as server:
         service = through_service(server, files)

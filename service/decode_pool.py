@@ -21,6 +21,7 @@ from typing import Self
 
 from pydantic import ValidationError
 
+from model_store.cores import usable_cores
 from model_store.dicom_input import Laterality, Limits, View
 from model_store.geometry import Placement
 from model_store.manifest import Recipe
@@ -75,7 +76,7 @@ class _Crashed(Exception):
 
 
 class DecodePool:
-    """`processes` children (0 = one a core) with `memory_mb` MiB of address space each."""
+    """`processes` children (0 = one a usable core) with `memory_mb` MiB of address space each."""
 
     def __init__(
         self,
@@ -85,7 +86,7 @@ class DecodePool:
         *,
         command: Sequence[str] = CHILD,
     ) -> None:
-        self._processes = processes or os.cpu_count() or 1
+        self._processes = processes or usable_cores()
         self._command = [*command, str(memory_mb)]
         self._timeout_s = timeout_s
         self._idle: asyncio.Queue[_Child | None] = asyncio.Queue()  # None: the pool has stopped

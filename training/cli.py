@@ -55,11 +55,12 @@ def zero_shot(
 
     try:
         version = ModelStore(store).find(model)
-    except StoreError as error:
+        metrics = measure(
+            version, seed=seed, studies=studies, rules=PhantomRules(), work=work, say=typer.echo
+        )
+    except (StoreError, ValueError) as error:
         raise typer.BadParameter(str(error)) from error
-    for metric in measure(
-        version, seed=seed, studies=studies, rules=PhantomRules(), work=work, say=typer.echo
-    ):
+    for metric in metrics:
         typer.echo(metric_line(metric))
 
 

@@ -8,6 +8,7 @@ killed goes on at the last whole epoch. Knows nothing of phantoms or of ONNX.
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,12 @@ from training.models.clip import Clip
 from training.models.image_encoder import standardise
 
 LAST = "last"
+EXPECTED_WARNINGS = (
+    r".*in eval mode at the start of training",  # BatchNorm, on purpose
+    r"Checkpoint directory .* exists and is not empty",  # a run that goes on
+    r".*does not have many workers",  # a crop costs a millisecond
+    r".*isinstance\(treespec, LeafSpec\)",  # Lightning's own use of torch
+)
 EpochData = Callable[[int], Dataset[Item]]
 """Epoch number -> that epoch's items."""
 
@@ -197,8 +204,12 @@ def train_stage(
         reload_dataloaders_every_n_epochs=1,
     )
     last = folder / f"{LAST}.ckpt"
-    trainer.fit(
-        module,
-        datamodule=EpochLoader(data, batch=stage.batch),
-        ckpt_path=last if last.exists() else None,
-    )
+    module.train()  # Lightning keeps the mode it is given; BatchNorm stays in evaluation mode
+    with warnings.catch_warnings():
+        for expected in EXPECTED_WARNINGS:
+            warnings.filterwarnings("ignore", message=expected)
+        trainer.fit(
+            module,
+            datamodule=EpochLoader(data, batch=stage.batch),
+            ckpt_path=last if last.exists() else None,
+        )

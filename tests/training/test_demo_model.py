@@ -1,0 +1,82 @@
+"""The demo model as it is shipped: whole, small, honest about its figures, and it works."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import model_store
+from model_store.manifest import Recipe
+from model_store.runtime import ModelRuntime
+from model_store.store import ModelStore, ModelVersion
+from training.data.canvases import CanvasSet, Series, make_views
+from training.data.phantom import PhantomRules
+from training.evaluate.phantoms import score_set
+
+ROOT = Path(model_store.__file__).parent / "models"
+MEGABYTES = 40
+UNSEEN_SEED = 77
+
+
+@pytest.fixture(scope="module")
+def version() -> ModelVersion:
+    return ModelStore(ROOT).find("mammo-demo")
+
+
+@pytest.fixture(scope="module")
+def runtime(version: ModelVersion) -> ModelRuntime:
+    return ModelRuntime.load(version, threads=0)  # digests and golden file are checked
+
+
+@pytest.fixture(scope="module")
+def unseen(tmp_path_factory: pytest.TempPathFactory) -> CanvasSet:
+    folder = tmp_path_factory.mktemp("unseen")
+    series = Series(UNSEEN_SEED, PhantomRules(0.5, 0.5), Recipe(height_px=1520, width_px=912))
+    views = [view for number in range(3) for view in make_views(series, number, folder=folder)]
+    return CanvasSet(folder, tuple(views))
+
+
+def test_it_is_whole_and_at_most_forty_megabytes(version: ModelVersion) -> None:
+    ModelStore(ROOT).verify(version)
+    assert sum(path.stat().st_size for path in version.path.iterdir()) <= MEGABYTES * 1_000_000
+
+
+def test_its_held_out_figures_reach_what_was_asked(version: ModelVersion) -> None:
+    figures = {metric.name: metric for metric in version.manifest.metrics}
+    for finding in ("mass", "suspicious calcification"):
+        figure = figures[f"zero-shot AUC, {finding}, image"]
+        assert figure.value >= 0.90
+        assert figure.low <= figure.value <= figure.high
+        assert figure.n >= 400
+
+
+def test_its_card_says_what_it_is(version: ModelVersion) -> None:
+    card = (version.path / "MODEL_CARD.md").read_text()
+    for words in ("Of no diagnostic value", "synthetic", "Not for diagnosis", "95 % interval"):
+        assert words in card
+    for metric in version.manifest.metrics:
+        assert f"{metric.value:.3f}" in card
+
+
+def test_a_batch_of_eight_equals_eight_singles(runtime: ModelRuntime, unseen: CanvasSet) -> None:
+    """Through the graph at once, not through the runtime's own pieces."""
+    batch = np.stack([unseen.canvas(view) for view in unseen.views[:8]])
+    runtime.preferred_batch, kept = 8, runtime.preferred_batch
+    together = runtime.embed_images(batch)
+    runtime.preferred_batch = kept
+    singles = np.concatenate([runtime.embed_images(one[None]) for one in batch])
+    assert (together * singles).sum(axis=1).min() >= 0.999999
+
+
+def test_it_tells_sick_phantoms_from_healthy_ones_it_never_saw(
+    version: ModelVersion, runtime: ModelRuntime, unseen: CanvasSet
+) -> None:
+    image, _ = score_set(runtime, unseen, manifest=version.manifest, say=lambda _: None)
+    for finding, scores in image.scores.items():
+        labels = image.labels[finding]
+        assert scores[labels].mean() > scores[~labels].mean() + 0.3
+
+
+def test_it_takes_any_sentence(runtime: ModelRuntime) -> None:
+    vectors = runtime.embed_texts(["", "ß 乳房 🙂", "architectural distortion " * 60])
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)

@@ -1,0 +1,122 @@
+"""A run from phantoms to a published version, small; and one that is cut off in the middle."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model_store.manifest import Recipe
+from model_store.prompts import read_prompt_set
+from model_store.runtime import ModelRuntime
+from model_store.store import ModelStore
+from training.config import CropConfig, ModelConfig, PhantomConfig, StageConfig, TrainConfig
+from training.data.canvases import CanvasSet, Series, make_views
+from training.data.phantom import PhantomRules
+from training.demo import export_version, trunk_features
+from training.models.clip import Clip, pretrained
+from training.pretrain import learning_rate_factor
+from training.stages import CROPS, train_crops, train_whole
+from training.version import draft_manifest, write_version
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # Lightning's and the exporter's
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+]
+
+STAGE = {"epochs": 2, "steps": 2, "learning_rate": 1e-3, "trunk_learning_rate": 1e-4}
+CONFIG = TrainConfig(
+    name="small",
+    seed=3,
+    threads=1,
+    recipe=Recipe(height_px=320, width_px=192),
+    phantoms=PhantomConfig(train_studies=1, validation_studies=1, test_studies=1),
+    model=ModelConfig(embedding_size=16, text_layers=1, text_max_tokens=32),
+    crops=CropConfig.model_validate({**STAGE, "batch": 4, "size_px": 128, "warmup_steps": 1}),
+    whole=StageConfig.model_validate({**STAGE, "batch": 4, "warmup_steps": 1}),
+)
+
+
+class Cut(Exception):
+    """Somebody pulled the plug."""
+
+
+@pytest.fixture(scope="module")
+def canvases(tmp_path_factory: pytest.TempPathFactory) -> CanvasSet:
+    folder = tmp_path_factory.mktemp("canvases")
+    series = Series(1, PhantomRules(1.0, 0.5), CONFIG.recipe)
+    return CanvasSet(folder, tuple(make_views(series, 0, folder=folder)))
+
+
+def fresh() -> Clip:
+    torch.manual_seed(0)
+    return pretrained(CONFIG.model)
+
+
+def silent(line: str) -> None:
+    del line
+
+
+def test_a_run_becomes_a_version_that_the_service_loads(
+    canvases: CanvasSet, tmp_path: Path
+) -> None:
+    model = fresh()
+    train_crops(model, CONFIG, canvases, work=tmp_path, say=silent)
+    features = trunk_features(model, CONFIG, canvases, work=tmp_path, say=silent)
+    train_whole(model, CONFIG, canvases, features, work=tmp_path, say=silent)
+    staging = tmp_path / "version"
+    parity = export_version(model, CONFIG, canvases, staging=staging, say=silent)
+    assert parity <= 1e-4
+    draft = draft_manifest(CONFIG, read_prompt_set("phantom"), model=model)
+    made = {"parity": parity, "wall_s": 1, "cpu_s": 2}
+    write_version(staging, draft, config=CONFIG, made=made)
+    version = ModelStore(tmp_path / "store").publish(staging)
+    runtime = ModelRuntime.load(version, threads=1)  # digests, signatures, golden file
+
+    batch = np.stack([canvases.canvas(view) for view in canvases.views] * 2)
+    together = runtime.embed_images(batch)
+    singles = np.concatenate([runtime.embed_images(one[None]) for one in batch])
+    assert (together * singles).sum(1).min() >= 0.999999
+    sentences = ["mass", "no mass", "Ünusual sentence, of 12 mm"]
+    assert runtime.embed_texts(sentences).shape == (3, 16)
+    assert "small/1" in (version.path / "MODEL_CARD.md").read_text()
+
+
+def test_a_run_that_was_cut_off_ends_where_an_uninterrupted_one_does(
+    canvases: CanvasSet, tmp_path: Path
+) -> None:
+    whole = fresh()
+    train_crops(whole, CONFIG, canvases, work=tmp_path / "whole", say=silent)
+
+    def cut(line: str) -> None:
+        if "epoch 2/2" in line:
+            raise Cut
+
+    with pytest.raises(Cut):
+        train_crops(fresh(), CONFIG, canvases, work=tmp_path / "cut", say=cut)
+    assert (tmp_path / "cut" / CROPS / "last.ckpt").exists()
+    resumed = fresh()
+    train_crops(resumed, CONFIG, canvases, work=tmp_path / "cut", say=silent)
+    for name, weight in whole.state_dict().items():
+        torch.testing.assert_close(resumed.state_dict()[name], weight, msg=name)
+
+
+def test_a_stage_that_is_done_is_loaded_and_not_run_again(
+    canvases: CanvasSet, tmp_path: Path
+) -> None:
+    model = fresh()
+    train_crops(model, CONFIG, canvases, work=tmp_path, say=silent)
+    said: list[str] = []
+    again = fresh()
+    train_crops(again, CONFIG, canvases, work=tmp_path, say=said.append)
+    assert len(said) == 1
+    assert "done before" in said[0]
+    torch.testing.assert_close(again.log_scale, model.log_scale)
+
+
+def test_the_learning_rate_rises_and_then_falls_to_nothing() -> None:
+    factor = learning_rate_factor(CONFIG.crops.model_copy(update={"warmup_steps": 2}))
+    assert [factor(step) for step in (0, 1, 2)] == [0.5, 1.0, 1.0]
+    assert factor(3) == pytest.approx(0.5)
+    assert factor(4) == pytest.approx(0.0)

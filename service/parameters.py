@@ -14,6 +14,8 @@ Encoding = Literal["float", "base64"]
 Pairs = Iterable[tuple[str, str]]
 MAX_TEXTS = 64
 SHOWN_CHARS = 40
+SHORTEST_S = 1.0
+"""A deadline below this could not be met by any study: better refused than always 504."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ PARAMETERS: dict[str, Parameter] = {
     ),
     "deadline": Parameter(
         "Seconds to wait for the answer, counted from the end of the upload.",
-        {"type": "number", "exclusiveMinimum": 0},
+        {"type": "number", "minimum": SHORTEST_S},
     ),
     "texts": Parameter(
         "Sentences to embed; repeated.",
@@ -187,6 +189,6 @@ def _deadline(given: Mapping[str, list[str]], deadlines: Deadlines) -> float:
         seconds = float(value)
     except ValueError:
         seconds = math.nan
-    if not 0 < seconds <= deadlines.longest_s:
-        raise invalid("deadline", f"seconds above 0 and up to {deadlines.longest_s:g}")
+    if not SHORTEST_S <= seconds <= deadlines.longest_s:
+        raise invalid("deadline", f"seconds, {SHORTEST_S:g} to {deadlines.longest_s:g}")
     return seconds

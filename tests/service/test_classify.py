@@ -207,7 +207,7 @@ def test_an_unknown_model_is_not_found_and_the_known_are_listed(service: Live, m
     ("name", "value"),
     [
         ("prompt", "mass"),
-        ("deadline", "0"),
+        ("deadline", "0.9"),
         ("deadline", "nan"),
         ("deadline", "301"),
         ("deadline", "soon"),

@@ -9,6 +9,7 @@ from model_store.prompts import PromptSet
 from model_store.store import MANIFEST, sha256_of
 from training.card import model_card
 from training.config import TrainConfig
+from training.data.phantom import GENERATOR
 from training.export import tensor_specs
 from training.models.clip import Clip
 
@@ -72,6 +73,7 @@ def _made_by(config: TrainConfig) -> dict[str, str | int | float | bool]:
         "train_images": 4 * phantoms.train_studies,
         "validation_studies": phantoms.validation_studies,
         "contrast": phantoms.contrast,
+        "phantom_generator": GENERATOR,
         "text_layers": config.model.text_layers,
         "cores": config.threads or usable_cores(),
         "torch": package_version("torch"),

@@ -88,6 +88,9 @@ def test_a_run_that_was_cut_off_ends_where_an_uninterrupted_one_does(
 ) -> None:
     whole = fresh()
     train_crops(whole, CONFIG, canvases, work=tmp_path / "whole", say=silent)
+    statistics, imagenet = whole.image.net.bn2, fresh().image.net.bn2
+    torch.testing.assert_close(statistics.running_mean, imagenet.running_mean)
+    assert not torch.equal(statistics.weight, imagenet.weight)  # but the layer did learn
 
     def cut(line: str) -> None:
         if "epoch 2/2" in line:

@@ -22,7 +22,7 @@ from model_store.geometry import Placement
 from model_store.manifest import Recipe
 from model_store.render import render
 from training.data.captions import Facts, facts_of
-from training.data.phantom import PhantomRules, make_study, study_generator
+from training.data.phantom import GENERATOR, PhantomRules, make_study, study_generator
 from training.data.phantom_dicom import write_dicom
 from training.data.phantom_lesions import Box
 from training.progress import Say, counter
@@ -106,7 +106,7 @@ def collect_canvases(
 def _folder_name(series: Series) -> str:
     rules = asdict(series.rules)
     text = "-".join(f"{rules[name]:g}" for name in sorted(rules))
-    return f"phantoms-{series.seed}-{text}-{series.recipe.digest[:8]}"
+    return f"phantoms{GENERATOR}-{series.seed}-{text}-{series.recipe.digest[:8]}"
 
 
 def _study_views(series: Series, folder: Path, number: int) -> list[ViewRecord]:

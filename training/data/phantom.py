@@ -18,6 +18,7 @@ from training.data.phantom_lesions import (
     Box,
     Calcifications,
     Mass,
+    draw_benign,
     draw_calcifications,
     draw_mass,
     sample_calcifications,
@@ -29,6 +30,9 @@ ROWS, COLUMNS = 2294, 1914  # a 19 x 23 cm detector at 0.1 mm
 SPACING_MM = 0.1
 BITS_STORED = 12
 MAXIMUM = 2**BITS_STORED - 1
+GENERATOR = 2
+"""Raised with every change of what is drawn: canvases on disk are of one generator."""
+BENIGN_SHARE = 0.75  # views with single calcifications that are of no concern
 MARKER_TOP_MM = 16.0  # inside the upper tenth of the frame, which the breast box does not look at
 
 
@@ -179,8 +183,9 @@ def draw_view(
         boxes[0] = draw_mass(
             rng, tissue.values, breast.mass, centre_mm=centre, contrast=rules.contrast
         )
-    # Bright specks that are no cluster appear in any breast, so that brightness alone says nothing.
-    _draw_distractors(rng, tissue)
+    # Bright specks that are no cluster appear in any breast: brightness alone must not tell.
+    if rng.random() < BENIGN_SHARE:
+        draw_benign(rng, tissue.values, tissue.inside, contrast=rules.contrast)
     if breast.calcifications is not None and breast.calcifications_place is not None:
         centre = _project(breast.calcifications_place, projection, outline)
         boxes[1] = draw_calcifications(
@@ -200,29 +205,6 @@ def _project(place: Place, projection: Projection, outline: Outline) -> tuple[fl
     half_height = outline.half_height_mm * np.sqrt(1 - place.depth**2)
     row = outline.centre_mm - 0.75 * across * half_height
     return float(row), place.depth * outline.nipple_mm
-
-
-def _draw_distractors(rng: np.random.Generator, tissue: Tissue) -> None:
-    """One or two coarse, round, benign calcifications in a third of all views."""
-    if rng.random() > 1 / 3:
-        return
-    for _ in range(int(rng.integers(1, 3))):
-        rows, columns = np.nonzero(tissue.inside[::16, ::16])
-        chosen = int(rng.integers(len(rows)))
-        centre = (int(columns[chosen]) * 16, int(rows[chosen]) * 16)
-        spot = np.zeros((41, 41), np.float32)
-        bright = float(rng.uniform(500, 1100))
-        cv2.circle(spot, (20, 20), int(rng.integers(6, 12)), bright, -1, cv2.LINE_AA)
-        blurred = cv2.GaussianBlur(spot, (0, 0), 1.5)
-        _add(tissue.values, np.asarray(blurred, np.float32), centre)
-
-
-def _add(values: NDArray[np.float32], patch: NDArray[np.float32], centre: tuple[int, int]) -> None:
-    left, top = centre[0] - patch.shape[1] // 2, centre[1] - patch.shape[0] // 2
-    if left < 0 or top < 0:
-        return
-    target = values[top : top + patch.shape[0], left : left + patch.shape[1]]
-    target += patch[: target.shape[0], : target.shape[1]]
 
 
 def _digitise(rng: np.random.Generator, tissue: Tissue) -> NDArray[np.uint16]:

@@ -126,25 +126,48 @@ def draw_calcifications(
     offsets = np.clip(rng.normal(0, cluster.spread_mm, (cluster.specks, 2)), -5, 5)
     centres = (np.asarray(centre_mm) + offsets) * PX_PER_MM
     centres = np.clip(centres, 8, np.asarray(values.shape) - 9)
-    for row, column in centres:
-        diameter = float(rng.uniform(2, 6))  # px: 0.2 to 0.6 mm
-        patch = np.zeros((17, 17), np.float32)
-        axes = (diameter / 2, diameter / 2 * float(rng.uniform(0.6, 1)))
-        cv2.ellipse(
-            patch,
-            ((8.0, 8.0), (2 * axes[0], 2 * axes[1]), float(rng.uniform(0, 180))),
-            1.0,
-            -1,
-            cv2.LINE_AA,
-        )
-        blurred = np.asarray(cv2.GaussianBlur(patch, (0, 0), 0.7), np.float32)
-        bright = SPECK_BRIGHTNESS * cluster.brightness * contrast * float(rng.uniform(0.7, 1.2))
-        _add_clipped(values, blurred * np.float32(bright), round(row) - 8, round(column) - 8)
+    _draw_specks(rng, values, centres, brightness=cluster.brightness * contrast)
     rows, columns = np.rint(centres).astype(int).T
     around = np.array([-4, 4])
     return _clipped_box(
         (rows[:, None] + around).ravel(), (columns[:, None] + around).ravel(), values.shape
     )
+
+
+def draw_benign(
+    rng: np.random.Generator, values: F32, inside: NDArray[np.bool_], *, contrast: float
+) -> None:
+    """One to three single calcifications anywhere in the breast: specks, or coarse and round.
+
+    A speck here is drawn as one of a suspicious cluster is; what is suspicious is the cluster.
+    """
+    rows, columns = np.nonzero(inside[::16, ::16])
+    for chosen in rng.integers(len(rows), size=int(rng.integers(1, 4))):
+        centre = np.array([[rows[chosen] * 16.0, columns[chosen] * 16.0]])
+        brightness = float(rng.uniform(0.8, 1.25)) * contrast
+        if rng.random() < 0.6:
+            _draw_specks(rng, values, centre, brightness=brightness)
+            continue
+        spot = np.zeros((41, 41), np.float32)
+        cv2.circle(spot, (20, 20), int(rng.integers(6, 12)), 1.0, -1, cv2.LINE_AA)
+        blurred = np.asarray(cv2.GaussianBlur(spot, (0, 0), 1.5), np.float32)
+        top, left = (int(at) - 20 for at in centre[0])
+        _add_clipped(values, blurred * np.float32(0.8 * SPECK_BRIGHTNESS * brightness), top, left)
+
+
+def _draw_specks(
+    rng: np.random.Generator, values: F32, centres: NDArray[np.float64], *, brightness: float
+) -> None:
+    """Specks of 0.2 to 0.6 mm at (N, 2) row, column in pixels."""
+    for row, column in centres:
+        length = float(rng.uniform(2, 6))
+        size = (length, length * float(rng.uniform(0.6, 1)))
+        patch = np.zeros((17, 17), np.float32)
+        turned = float(rng.uniform(0, 180))
+        cv2.ellipse(patch, ((8.0, 8.0), size, turned), 1.0, -1, cv2.LINE_AA)
+        blurred = np.asarray(cv2.GaussianBlur(patch, (0, 0), 0.7), np.float32)
+        bright = SPECK_BRIGHTNESS * brightness * float(rng.uniform(0.7, 1.2))
+        _add_clipped(values, blurred * np.float32(bright), round(row) - 8, round(column) - 8)
 
 
 def _add_clipped(values: F32, patch: F32, top: int, left: int) -> None:

@@ -156,11 +156,12 @@ async def _pump(body: _Body, sink: PartSink | PartStream, receiver: Receiver) ->
             sink.feed(chunk)
             await receiver.flush()
         sink.close()
-        return
-    async for chunk in body:
-        sink.data(memoryview(chunk))
-        await receiver.flush()
-    sink.end()
+    else:
+        async for chunk in body:
+            sink.data(memoryview(chunk))
+            await receiver.flush()
+        sink.end()
+    await receiver.flush(everything=True)
 
 
 def _sink_for(headers: Mapping[str, str], receiver: Receiver) -> PartSink | PartStream:

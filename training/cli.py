@@ -14,7 +14,7 @@ evaluate_app = typer.Typer(help="Measure a published model version.", no_args_is
 app.add_typer(evaluate_app, name="evaluate")
 
 MODELS = Path("model_store/models")
-WORK = Path("build/demo")
+WORK, MADE = Path("build/demo"), Path("build/models")
 
 StoreOption = Annotated[Path, typer.Option("--store", help="Folder of the model versions.")]
 WorkOption = Annotated[Path, typer.Option("--work", help="Folder for canvases and checkpoints.")]
@@ -23,7 +23,7 @@ WorkOption = Annotated[Path, typer.Option("--work", help="Folder for canvases an
 @app.command()
 def demo(
     work: WorkOption = WORK,
-    store: StoreOption = MODELS,
+    store: StoreOption = MADE,
     config: Annotated[
         Path | None, typer.Option(help="TOML file; default: training/configs/demo.toml.")
     ] = None,

@@ -16,7 +16,7 @@ from model_store.cores import usable_cores
 from model_store.manifest import Finding, Manifest
 from model_store.prompts import read_prompt_set
 from model_store.runtime import ModelRuntime
-from model_store.store import ModelStore, ModelVersion
+from model_store.store import AlreadyPublished, ModelStore, ModelVersion
 from training.clock import Clock
 from training.config import TrainConfig
 from training.data.canvases import CanvasSet, Series, collect_canvases
@@ -45,6 +45,8 @@ class Splits:
 
 def make_demo(config: TrainConfig, *, work: Path, store: ModelStore, say: Say) -> ModelVersion:
     """Train, export, evaluate and publish; AlreadyPublished where the version exists."""
+    if config.version in store.versions(config.name):
+        raise AlreadyPublished(f"{config.name}/{config.version}")  # said now, not in an hour
     work.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(config.threads or usable_cores())
     clock = Clock(work / "clock.json")

@@ -43,6 +43,16 @@ def test_too_few_studies_for_a_figure_are_a_usage_error(tmp_path: Path) -> None:
     assert "positive and negative cases" in result.output
 
 
+def test_a_version_that_exists_is_refused_before_any_training(tmp_path: Path) -> None:
+    make_tiny_model(tmp_path / "models", name="mammo-demo", version="1")
+    result = runner.invoke(
+        app, ["demo", "--store", f"{tmp_path}/models", "--work", f"{tmp_path}/work"]
+    )
+    assert result.exit_code == 2
+    assert "published already" in result.output
+    assert not (tmp_path / "work").exists()
+
+
 def test_an_unknown_model_is_a_usage_error_that_lists_the_known(tmp_path: Path) -> None:
     make_tiny_model(tmp_path)
     result = runner.invoke(

@@ -32,7 +32,7 @@ BITS_STORED = 12
 MAXIMUM = 2**BITS_STORED - 1
 GENERATOR = 2
 """Raised with every change of what is drawn: canvases on disk are of one generator."""
-BENIGN_SHARE = 0.75  # views with single calcifications that are of no concern
+BENIGN_SHARE = 0.85  # views with single calcifications that are of no concern
 MARKER_TOP_MM = 16.0  # inside the upper tenth of the frame, which the breast box does not look at
 
 

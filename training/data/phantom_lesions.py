@@ -144,7 +144,8 @@ def draw_benign(
     rows, columns = np.nonzero(inside[::16, ::16])
     for chosen in rng.integers(len(rows), size=int(rng.integers(1, 4))):
         centre = np.array([[rows[chosen] * 16.0, columns[chosen] * 16.0]])
-        brightness = float(rng.uniform(0.8, 1.25)) * contrast
+        # Up to brighter than a cluster's, whose maximum is taken over many specks.
+        brightness = float(rng.uniform(1.0, 1.6)) * contrast
         if rng.random() < 0.6:
             _draw_specks(rng, values, centre, brightness=brightness)
             continue

@@ -14,6 +14,10 @@ DIGEST = r"^[0-9a-f]{64}$"
 NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 FILES = ("image.onnx", "text.onnx", "tokenizer.json", "golden.npz", "MODEL_CARD.md")
 """Files that every version has beside manifest.json."""
+MANIFEST = "manifest.json"
+SEAL = "manifest.json.sha256"
+"""`sha256sum` line of manifest.json, written by publish. It finds accidents, not an attacker:
+who can rewrite the manifest can rewrite the seal too."""
 
 
 class Frozen(BaseModel):
@@ -155,7 +159,7 @@ class Manifest(Frozen):
         if missing:
             raise ValueError(f"manifest names no sha256 for {', '.join(missing)}")
         for name, digest in files.items():
-            if "/" in name or "\\" in name or name.startswith(".") or name == "manifest.json":
+            if "/" in name or "\\" in name or name.startswith(".") or name in (MANIFEST, SEAL):
                 raise ValueError(f"{name!r} is not the plain name of a file beside the manifest")
             if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
                 raise ValueError(f"sha256 of {name!r} is not 64 hex digits")

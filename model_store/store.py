@@ -17,9 +17,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from model_store.errors import AlreadyPublished, CorruptModel, ModelNotFound, StoreError
-from model_store.manifest import NAME, Manifest
+from model_store.manifest import MANIFEST, NAME, SEAL, Manifest
 
 __all__ = [
+    "MANIFEST",
     "AlreadyPublished",
     "CorruptModel",
     "ModelNotFound",
@@ -31,10 +32,6 @@ __all__ = [
     "verify_files",
 ]
 
-MANIFEST = "manifest.json"
-SEAL = "manifest.json.sha256"
-"""`sha256sum` line of manifest.json, written by publish. It finds accidents, not an attacker:
-who can rewrite the manifest can rewrite the seal too."""
 CHUNK_BYTES = 1 << 20
 _VERSION = re.compile(r"[0-9]{1,9}")
 _NAME = re.compile(NAME)

@@ -1,6 +1,7 @@
 """golden.npz: what is reproduced, what is not, and what cannot be read."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,4 +74,36 @@ def test_an_empty_golden_file_proves_nothing_and_is_refused(tmp_path: Path) -> N
     np.savez(version.file("golden.npz"), **none)
     runtime = ModelRuntime.load(version, threads=1, verify=False)
     with pytest.raises(CorruptModel, match="expected images and sentences, got none"):
+        runtime.check_golden()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"image": np.uint8(3)},
+        {"sentences": np.array("a mass")},
+        {"image_embedding": np.full((2, 16), "a")},
+        {"text_embedding": np.zeros((2, 16), np.complex64)},
+    ],
+    ids=["one number", "one sentence", "words", "complex"],
+)
+def test_golden_arrays_of_another_kind_are_a_corrupt_file(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    version = make_tiny_model(tmp_path)
+    with np.load(version.file("golden.npz")) as stored:
+        changed = {**stored, **changes}
+    np.savez(version.file("golden.npz"), **changed)
+    runtime = ModelRuntime.load(version, threads=1, verify=False)
+    with pytest.raises(CorruptModel):
+        runtime.check_golden()
+
+
+def test_an_embedding_of_zeros_is_a_mismatch(tmp_path: Path) -> None:
+    version = make_tiny_model(tmp_path)
+    with np.load(version.file("golden.npz")) as stored:
+        changed = {**stored, "image_embedding": np.zeros_like(stored["image_embedding"])}
+    np.savez(version.file("golden.npz"), **changed)
+    runtime = ModelRuntime.load(version, threads=1, verify=False)
+    with pytest.raises(GoldenMismatch, match="image embeddings: expected cosine"):
         runtime.check_golden()

@@ -58,7 +58,9 @@ def test_a_manifest_that_is_wrong_is_refused_with_the_reason(
         Manifest.model_validate_json(_changed(manifest, **changes))
 
 
-@pytest.mark.parametrize("name", ["../image.onnx", ".hidden", "manifest.json", "a\\b"])
+@pytest.mark.parametrize(
+    "name", ["../image.onnx", ".hidden", "manifest.json", "manifest.json.sha256", "a\\b"]
+)
 def test_a_file_of_a_manifest_is_a_plain_name_beside_it(manifest: Manifest, name: str) -> None:
     with pytest.raises(ValidationError, match="not the plain name of a file"):
         Manifest.model_validate_json(_changed(manifest, files={**manifest.files, name: "0" * 64}))

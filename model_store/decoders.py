@@ -71,11 +71,17 @@ def _jpeg_header(*frame_markers: int) -> Callable[[bytes], StreamHeader]:
     return read
 
 
-def _jpeg2000_header(stream: bytes) -> StreamHeader:
-    """The SIZ segment, ISO 15444-1 A.5.1; also inside a JP2 file, which some write."""
-    start = 0 if stream[:4] == b"\xff\x4f\xff\x51" else stream.find(b"\xff\x4f\xff\x51")
+def _jpeg2000_start(stream: bytes) -> int:
+    """Where the codestream begins: at 0, or inside a JP2 file, which some write."""
+    start = stream.find(b"\xff\x4f\xff\x51")
     if start < 0 or (start and stream[4:8] != b"jP  "):
         raise ValueError("no JPEG 2000 codestream")
+    return start
+
+
+def _jpeg2000_header(stream: bytes) -> StreamHeader:
+    """The SIZ segment, ISO 15444-1 A.5.1."""
+    start = _jpeg2000_start(stream)
     right, bottom, left, top = struct.unpack_from(">4I", stream, start + 8)
     components, depth, dx, dy = struct.unpack_from(">HBBB", stream, start + 40)
     if (dx, dy) != (1, 1):
@@ -83,9 +89,15 @@ def _jpeg2000_header(stream: bytes) -> StreamHeader:
     return StreamHeader(bottom - top, right - left, components, (depth & 0x7F) + 1)
 
 
+def _jpeg2000_decode(stream: bytes) -> NDArray[Any]:
+    """The codestream whose header was read, whatever the boxes of a JP2 file say."""
+    start = _jpeg2000_start(stream)
+    return imagecodecs.jpeg2k_decode(stream[start:] if start else stream)
+
+
 # OpenJPEG for High-Throughput too: OpenJPH is three times as fast, but imagecodecs drops its
 # errors and hands out a half-empty image as if it were whole.
-_JPEG2000 = _Codec(_jpeg2000_header, imagecodecs.jpeg2k_decode)
+_JPEG2000 = _Codec(_jpeg2000_header, _jpeg2000_decode)
 _LOSSLESS_JPEG = _Codec(_jpeg_header(0xC3), imagecodecs.jpeg8_decode)
 _JPEG_LS = _Codec(_jpeg_header(0xF7), imagecodecs.jpegls_decode)
 CODECS = {

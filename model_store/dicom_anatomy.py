@@ -4,12 +4,14 @@ In: header elements. Never puts a value of the header into a message. Knows noth
 """
 
 import math
+import re
 
 from pydicom.dataset import Dataset
 
 from model_store.dicom_terms import (
     BREAST_CODES,
     CROPPING_MODIFIERS,
+    IMPLANT_DISPLACED,
     SPECIMEN_CODES,
     VIEW_CODES,
     Laterality,
@@ -17,6 +19,10 @@ from model_store.dicom_terms import (
 )
 from model_store.dicom_values import items, numbers, text, texts
 from model_store.refusals import RefusalCode, Refused, WarningCode
+
+INNER_SIDE_BELOW = (View.CC, View.XCCL, View.XCCM, View.MLO, View.LMO)
+"""Views that are displayed with the inner side of the breast at the bottom."""
+DIRECTIONS = re.compile(r"[AFHLPR]{1,3}")  # PS3.3 C.7.6.1.1.1
 
 
 def find_view(ds: Dataset, warnings: list[WarningCode]) -> View | None:
@@ -32,6 +38,8 @@ def find_view(ds: Dataset, warnings: list[WarningCode]) -> View | None:
             RefusalCode.NON_STANDARD_VIEW,
             "magnification, spot or tangential view; send the whole breast",
         )
+    if IMPLANT_DISPLACED & set(modifiers):
+        warnings.append(WarningCode.IMPLANT_PRESENT)
     coded = next((VIEW_CODES[code] for code in codes if code in VIEW_CODES), None)
     written = _as_view(text(ds, "ViewPosition"))
     if coded and written and coded != written:
@@ -49,18 +57,34 @@ def _as_view(term: str) -> View | None:
     return View(term) if term in tuple(View) else None
 
 
-def find_laterality(ds: Dataset, warnings: list[WarningCode]) -> Laterality | None:
-    """Image Laterality, then Laterality of the series, then the code of the breast."""
+def find_laterality(
+    ds: Dataset, view: View | None, warnings: list[WarningCode]
+) -> Laterality | None:
+    """Image Laterality, then Laterality of the series, then the code of the breast.
+
+    Patient Orientation is too often wrong to tell a breast, but contradicts one with a warning.
+    """
     written = [text(ds, "ImageLaterality"), text(ds, "Laterality")]
     found = [Laterality(term) for term in written if term in tuple(Laterality)]
     codes = _code_values(ds, "AnatomicRegionSequence")
     found += [BREAST_CODES[code] for code in codes if code in BREAST_CODES]
-    if not found:
+    if not found or written[0] == "B":  # both breasts on one image
         warnings.append(WarningCode.LATERALITY_UNKNOWN)
         return None
-    if len(set(found)) > 1:
+    oriented = _laterality_by_orientation(ds) if view in INNER_SIDE_BELOW else None
+    if len({*found, oriented or found[0]}) > 1:
         warnings.append(WarningCode.LATERALITY_CONFLICT)
     return found[0]
+
+
+def _laterality_by_orientation(ds: Dataset) -> Laterality | None:
+    """The breast whose inner side faces the way the columns run: right, of the left breast."""
+    directions = texts(ds, "PatientOrientation")
+    column = directions[1] if len(directions) == 2 else ""
+    inner = {"L", "R"} & set(column) if DIRECTIONS.fullmatch(column) else set()
+    if len(inner) != 1:
+        return None
+    return Laterality.LEFT if "R" in inner else Laterality.RIGHT
 
 
 def chest_wall_is_left(ds: Dataset, laterality: Laterality | None) -> bool | None:

@@ -23,12 +23,14 @@ from model_store.dicom_terms import (
     ALWAYS_LOSSY,
     BIOPSY_TERMS,
     DIGITAL_CLASSES,
+    HOLOGIC_CODEC,
     SECONDARY_CAPTURE_PX,
     Laterality,
     Photometric,
     View,
 )
 from model_store.dicom_values import integer, numbers, text, texts
+from model_store.modality_lut import ModalityLut, read_modality_lut
 from model_store.refusals import RefusalCode, Refused, WarningCode
 
 TOMOSYNTHESIS_TEXTS = (
@@ -49,11 +51,14 @@ KEYWORDS = (
     "ImagerPixelSpacing", "PixelSpacing", "PixelSpacingCalibrationType",
     "EstimatedRadiographicMagnificationFactor",
 )  # fmt: skip
-TAGS = frozenset(tag for tag in map(tag_for_keyword, KEYWORDS) if tag is not None)
-"""The only elements that are ever parsed: no name, no date, no private element."""
+TAGS = frozenset(tag for tag in map(tag_for_keyword, KEYWORDS) if tag) | {HOLOGIC_CODEC}
+"""The only elements that are ever parsed: no name, no date; of private ones a group's creator."""
 
 SAYS_TOMOSYNTHESIS = re.compile(r"TOMO|\bDBT\b")
-SAYS_SYNTHETIC = re.compile(r"\b[CS][- ]VIEW\b|\bV[- ]PREVIEW\b")
+SAYS_SYNTHETIC = re.compile(
+    r"\b[CS][- ]?VIEW\b|\bV[- ]?PREVIEW\b|\b(INTELLIGENT|INSIGHT|SYNTHETIC)[- ]?2D\b"
+)
+SAYS_NO_IMAGE = re.compile(r"\bMASKS?\b|\bCROP(PED)?\b")  # CBIS-DDSM's lesions beside its views
 MIN_SIDE_PX = 16
 """The recipe takes a border of 5 pixels off each side."""
 UID_TEXT = re.compile(r"[0-9.]{1,64}")
@@ -78,6 +83,7 @@ class ImageHeader:
     format: PixelFormat
     photometric: Photometric
     padding: tuple[int, int] | None
+    lut: ModalityLut | None
     laterality: Laterality | None
     view: View | None
     chest_wall_is_left: bool | None
@@ -94,12 +100,14 @@ def read_header(ds: Dataset, transfer_syntax: str) -> ImageHeader:
     _check_object(ds, warnings)
     _check_image_type(ds, warnings)
     pixel_format = _pixel_format(ds, warnings)
-    view, laterality = find_view(ds, warnings), find_laterality(ds, warnings)
+    view = find_view(ds, warnings)
+    laterality = find_laterality(ds, view, warnings)
     _note_circumstances(ds, transfer_syntax, warnings)
     return ImageHeader(
         format=pixel_format,
         photometric=_photometric(ds, warnings),
         padding=_padding(ds, pixel_format),
+        lut=_modality_lut(ds, pixel_format, warnings),
         laterality=laterality,
         view=view,
         chest_wall_is_left=chest_wall_is_left(ds, laterality),
@@ -123,8 +131,6 @@ def _check_object(ds: Dataset, warnings: list[WarningCode]) -> None:
         raise Refused(
             refused, f"SOP class is {uid_name(sop_class)}; send the For Presentation 2D image"
         )
-    if text(ds, "PresentationIntentType") == "FOR PROCESSING":
-        raise Refused(RefusalCode.FOR_PROCESSING, "raw image; send the For Presentation image")
     is_capture = sop_class == uid.SecondaryCaptureImageStorage and text(ds, "Modality") == "MG"
     if sop_class != uid.DigitalMammographyXRayImageStorageForPresentation and not is_capture:
         breast = text(ds, "Modality") == "MG" or (
@@ -132,6 +138,8 @@ def _check_object(ds: Dataset, warnings: list[WarningCode]) -> None:
         )
         code = RefusalCode.UNSUPPORTED_SOP_CLASS if breast else RefusalCode.NOT_A_MAMMOGRAM
         raise Refused(code, f"SOP class is {uid_name(sop_class)}, not a 2D mammogram")
+    if text(ds, "PresentationIntentType") == "FOR PROCESSING":
+        raise Refused(RefusalCode.FOR_PROCESSING, "raw image; send the For Presentation image")
     _check_frames(ds)
     if is_capture:
         _check_secondary_capture(ds)
@@ -149,8 +157,11 @@ def _check_frames(ds: Dataset) -> None:
 
 def _check_secondary_capture(ds: Dataset) -> None:
     """Digitised film travels as Secondary Capture; so do vendors' private tomosynthesis objects."""
-    if any(SAYS_TOMOSYNTHESIS.search(t) for name in TOMOSYNTHESIS_TEXTS for t in texts(ds, name)):
+    said = [t for name in TOMOSYNTHESIS_TEXTS for t in texts(ds, name)]
+    if HOLOGIC_CODEC in ds or any(map(SAYS_TOMOSYNTHESIS.search, said)):
         raise Refused(RefusalCode.TOMOSYNTHESIS, "a Secondary Capture made from tomosynthesis")
+    if any(map(SAYS_NO_IMAGE.search, texts(ds, "SeriesDescription"))):
+        raise Refused(RefusalCode.NOT_A_MAMMOGRAM, "a Secondary Capture of a mask or a lesion")
     if max(integer(ds, "Rows") or 0, integer(ds, "Columns") or 0) < SECONDARY_CAPTURE_PX:
         raise Refused(
             RefusalCode.UNSUPPORTED_SOP_CLASS,
@@ -171,6 +182,7 @@ def _check_image_type(ds: Dataset, warnings: list[WarningCode]) -> None:
             RefusalCode.CONTRAST_ENHANCED, "Image Type says contrast; send the low-energy image"
         )
     fuji = "FDR-3000AWS" in text(ds, "ManufacturerModelName") and {"DERIVED", "PRIMARY"} <= terms
+    fuji = fuji and "POST_CONTRAST" not in terms
     described = any(SAYS_SYNTHETIC.search(t) for t in texts(ds, "SeriesDescription"))
     if "GENERATED_2D" in terms or described or fuji:
         warnings.append(WarningCode.SYNTHETIC_2D)
@@ -186,10 +198,10 @@ def _pixel_format(ds: Dataset, warnings: list[WarningCode]) -> PixelFormat:
     high_bit, signed = integer(ds, "HighBit"), integer(ds, "PixelRepresentation") or 0
     high_bit = stored - 1 if high_bit is None else high_bit
     sound = 6 <= stored <= allocated and stored - 1 <= high_bit < allocated and signed in (0, 1)
-    if allocated not in (8, 16) or not sound or "ModalityLUTSequence" in ds:
+    if allocated not in (8, 16) or not sound:
         raise Refused(
             RefusalCode.UNSUPPORTED_PIXEL_FORMAT,
-            "expected 6 to 16 bits stored in 8 or 16, integers, and no Modality LUT",
+            "expected integers of 6 to 16 bits stored in 8 or 16",
         )
     if min(rows, columns) < MIN_SIDE_PX:
         raise Refused(
@@ -211,7 +223,8 @@ def _photometric(ds: Dataset, warnings: list[WarningCode]) -> Photometric:
     shape = text(ds, "PresentationLUTShape")
     if shape in ("INVERSE", "IDENTITY") and (shape == "INVERSE") != inverse:
         warnings.append(WarningCode.PRESENTATION_LUT_CONFLICT)  # photometric wins
-    if any(slope < 0 for slope in numbers(ds, "RescaleSlope")[:1]):
+    slope_applies = "ModalityLUTSequence" not in ds  # PS3.3 C.11.1: one of the two
+    if slope_applies and any(slope < 0 for slope in numbers(ds, "RescaleSlope")[:1]):
         inverse = not inverse
         warnings.append(WarningCode.UNUSUAL_PIXEL_FORMAT)
     return Photometric.MONOCHROME1 if inverse else Photometric.MONOCHROME2
@@ -223,11 +236,24 @@ def _padding(ds: Dataset, pixel_format: PixelFormat) -> tuple[int, int] | None:
     if first is None:
         return None
     last = integer(ds, "PixelPaddingRangeLimit")
-    ends = [first, first if last is None else last]
-    if pixel_format.signed:  # some write the bit pattern as an unsigned number
-        half, full = 1 << (pixel_format.bits_allocated - 1), 1 << pixel_format.bits_allocated
-        ends = [end - full if end >= half else end for end in ends]
+    full = 1 << pixel_format.bits_allocated
+    lowest = -(full >> 1) if pixel_format.signed else 0
+    ends = [  # some write the bit pattern with the other sign
+        (end - lowest) % full + lowest for end in (first, first if last is None else last)
+    ]
     return min(ends), max(ends)
+
+
+def _modality_lut(
+    ds: Dataset, pixel_format: PixelFormat, warnings: list[WarningCode]
+) -> ModalityLut | None:
+    lut = read_modality_lut(ds, signed=pixel_format.signed)
+    if lut is None:
+        return None
+    if "PixelPaddingValue" in ds:
+        raise Refused(RefusalCode.UNSUPPORTED_PIXEL_FORMAT, "a Modality LUT beside a padding value")
+    warnings.append(WarningCode.UNUSUAL_PIXEL_FORMAT)
+    return lut
 
 
 def _note_circumstances(ds: Dataset, syntax: str, warnings: list[WarningCode]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from io import BytesIO
 
-from pydicom import uid
+from pydicom import config, uid
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 
@@ -34,7 +34,7 @@ PROGRAMS = (
 )  # fmt: skip
 """Starts of files that something would run or open (CVE-2019-11687); TIFF is allowed."""
 
-NATIVE = {
+NATIVE: dict[str, Encoding] = {
     uid.ImplicitVRLittleEndian: Encoding(implicit=True, little_endian=True, encapsulated=False),
     uid.ExplicitVRLittleEndian: Encoding(implicit=False, little_endian=True, encapsulated=False),
     uid.DeflatedExplicitVRLittleEndian: Encoding(
@@ -100,7 +100,7 @@ def guard(
     view = memoryview(source).cast("B")
     _check_start(view, limits)
     syntax, start = _file_meta(view)
-    encoding = NATIVE.get(uid.UID(syntax)) or (COMPRESSED if syntax in syntaxes else None)
+    encoding = NATIVE.get(syntax) or (COMPRESSED if syntax in syntaxes else None)
     if encoding is None:
         raise Refused(
             RefusalCode.UNSUPPORTED_TRANSFER_SYNTAX,
@@ -115,7 +115,7 @@ def guard(
 
 def uid_name(value: str) -> str:
     """The dictionary's name of a UID; a UID that is not in it is never quoted."""
-    name = uid.UID(value).name
+    name = uid.UID(value, config.IGNORE).name  # else pydicom warns, and quotes it
     return "unknown" if name == value else name
 
 

@@ -4,13 +4,16 @@ Guard (dicom_guard), rules (dicom_attributes), decoder (decoders), then the stor
 in order. Nothing but `Refused` comes out of `read_mammogram`, whatever the bytes.
 """
 
+import contextlib
 import threading
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom import config
 
 from model_store.arrays import Stored
 from model_store.decoders import SYNTAXES, FrameSize, decode_frame
@@ -62,6 +65,10 @@ def read_mammogram(source: Source, *, limits: Limits | None = None) -> Mammogram
         return _read(source, limits or Limits())
     except Refused:
         raise
+    except MemoryError:
+        raise Refused(
+            RefusalCode.TOO_LARGE, "reading the image takes more memory than this process may use"
+        ) from None
     except Exception as error:  # noqa: BLE001  what parsers raise for hostile bytes is no closed list
         raise Refused(
             RefusalCode.MALFORMED, f"the file cannot be read ({type(error).__name__})"
@@ -71,7 +78,9 @@ def read_mammogram(source: Source, *, limits: Limits | None = None) -> Mammogram
 def _read(source: Source, limits: Limits) -> Mammogram:
     file = guard(source, syntaxes=SYNTAXES, limits=limits)
     header = _parsed_header(file)
-    pixels = _stored_values(_decoded(file, header.format, limits), header.format)
+    pixels = _stored_values(_decoded(file, header.format, limits), header)
+    if header.lut is not None:
+        pixels = header.lut.apply(pixels)
     if pixels.min() == pixels.max():
         raise Refused(RefusalCode.BLANK_IMAGE, "every pixel has the same value")
     noted = header.warnings
@@ -92,10 +101,20 @@ def _read(source: Source, limits: Limits) -> Mammogram:
 
 
 def _parsed_header(file: GuardedFile) -> ImageHeader:
-    """pydicom at work: its warnings quote values of the header, so none may come out."""
+    with _silent_pydicom():
+        return read_header(file.header(TAGS), file.transfer_syntax)
+
+
+@contextlib.contextmanager
+def _silent_pydicom() -> Iterator[None]:
+    """Its warnings and log lines quote values of the header: none may come out."""
     with _PARSING, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return read_header(file.header(TAGS), file.transfer_syntax)
+        was_disabled, config.logger.disabled = config.logger.disabled, True
+        try:
+            yield
+        finally:
+            config.logger.disabled = was_disabled
 
 
 def _decoded(file: GuardedFile, pixel_format: PixelFormat, limits: Limits) -> NDArray[Any]:
@@ -111,8 +130,11 @@ def _decoded(file: GuardedFile, pixel_format: PixelFormat, limits: Limits) -> ND
         size = FrameSize(rows, columns, pixel_format.bits_allocated)
         return decode_frame(file.codestream(), file.transfer_syntax, size)
     order = "<" if file.encoding.little_endian else ">"
+    native: Any = file.native_pixels()
+    if order == ">" and pixel_format.bits_allocated == 8 and file.layout.pixels_are_words:
+        native = np.frombuffer(native, ">u2").astype("<u2")  # PS3.5 A.3 and D.3
     kind = np.dtype(f"{order}u{pixel_format.bits_allocated // 8}")
-    return np.frombuffer(file.native_pixels(), kind, rows * columns).reshape(rows, columns)
+    return np.frombuffer(native, kind, rows * columns).reshape(rows, columns)
 
 
 def _check_native_size(file: GuardedFile, pixel_format: PixelFormat) -> None:
@@ -125,8 +147,9 @@ def _check_native_size(file: GuardedFile, pixel_format: PixelFormat) -> None:
         )
 
 
-def _stored_values(raw: NDArray[Any], pixel_format: PixelFormat) -> Stored:
+def _stored_values(raw: NDArray[Any], header: ImageHeader) -> Stored:
     """Keep the stored bits alone (PS3.5 8.1.1), extend the sign, in this machine's byte order."""
+    pixel_format = header.format
     bits, spare = pixel_format.bits_stored, raw.dtype.itemsize * 8 - pixel_format.bits_stored
     pixels = raw.astype(raw.dtype.newbyteorder("="), copy=False)
     pixels = pixels.view(np.dtype(f"u{raw.dtype.itemsize}"))
@@ -134,12 +157,26 @@ def _stored_values(raw: NDArray[Any], pixel_format: PixelFormat) -> Stored:
     if shift:
         pixels = pixels >> shift
     if spare > 0 and pixels.max() >= 1 << bits:  # an overlay or noise in the unused bits
-        pixels = pixels & ((1 << bits) - 1)
+        pixels = _without_spare_bits(pixels, header)
     if not pixel_format.signed:
         return pixels
     signed = np.dtype(f"i{raw.dtype.itemsize}")
     spare = max(spare, 0)
     return (pixels << spare).view(signed) >> spare
+
+
+def _without_spare_bits(pixels: Stored, header: ImageHeader) -> Stored:
+    """Padding may use the spare bits (0xFFFF over 12): it becomes the darkest of the image."""
+    highest = (1 << header.format.bits_stored) - 1
+    kept = pixels & highest
+    if header.padding is None or header.padding[0] <= highest:
+        return kept
+    padded = (pixels >= header.padding[0]) & (pixels <= header.padding[1])
+    if padded.all():
+        raise Refused(RefusalCode.BLANK_IMAGE, "every pixel is marked as padding")
+    image = kept[~padded]
+    dark = image.max() if header.photometric is Photometric.MONOCHROME1 else image.min()
+    return np.where(padded, dark, kept)
 
 
 def _chest_wall_contradicts(pixels: Stored, header: ImageHeader) -> bool:
@@ -150,6 +187,9 @@ def _chest_wall_contradicts(pixels: Stored, header: ImageHeader) -> bool:
     bright = sample - sample.min()
     if header.photometric is Photometric.MONOCHROME1:
         bright = sample.max() - sample
+    if header.padding is not None:
+        first, last = header.padding
+        bright[(sample >= first) & (sample <= last)] = 0
     third = max(bright.shape[1] // 3, 1)
     left, right = bright[:, :third].mean(), bright[:, -third:].mean()
     expected, other = (left, right) if header.chest_wall_is_left else (right, left)

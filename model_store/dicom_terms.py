@@ -57,6 +57,7 @@ SPECIMEN_CODES = frozenset({"127457009", "G-8310"})  # CID 4014
 CROPPING_MODIFIERS = frozenset(  # CID 4015: magnification, spot compression, tangential
     {"399163009", "R-102D6", "399055006", "R-102D7", "399110001", "R-102C2"}
 )
+IMPLANT_DISPLACED = frozenset({"399209000", "R-102D5"})  # CID 4015
 BREAST_CODES = {
     "80248007": Laterality.LEFT, "T-04030": Laterality.LEFT,
     "73056007": Laterality.RIGHT, "T-04020": Laterality.RIGHT,
@@ -85,5 +86,7 @@ DIGITAL_CLASSES = frozenset(  # might show a breast; this project does not read 
     }
 )
 ALWAYS_LOSSY = frozenset({uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLSNearLossless})
+HOLOGIC_CODEC = 0x7E010010
+"""Creator of the private group in which Hologic's own Secondary Captures carry tomosynthesis."""
 SECONDARY_CAPTURE_PX = 1500
 """Long side of a digitised film; a smaller capture is a screenshot."""

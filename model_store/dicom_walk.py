@@ -39,6 +39,8 @@ class Layout:
     """Top-level tag -> (start of its header, end of its value), up to the pixel data."""
     pixels: tuple[int, int] | None = None
     """(start, end) of native pixel data."""
+    pixels_are_words: bool = False
+    """Native pixel data is written as OW: 16-bit words, of whatever they hold."""
     fragments: list[tuple[int, int]] = field(default_factory=list)
     """(start, end) of each fragment of compressed pixel data, offset table left out."""
 
@@ -189,6 +191,7 @@ def _find_pixels(
         if end > len(body):
             raise _out_of_bounds(len(body), len(body))
         layout.pixels = (header.value, end)
+        layout.pixels_are_words = header.vr == b"OW"
         return
     position = header.value
     for _ in range(max_fragments):

@@ -137,10 +137,11 @@ def many_elements(count: int = 200_000) -> bytes:
 def unknown_transfer_syntax(syntax: str = "1.2.840.10008.1.2.4.102") -> bytes:
     """A mammogram that calls itself MPEG-4 (or any other syntax)."""
     ds = encapsulated(_small(), bytes(64))
-    ds.file_meta.TransferSyntaxUID = syntax
+    written = syntax.ljust(len(syntax) + len(syntax) % 2, "\0")
+    ds.file_meta.TransferSyntaxUID = "1." + "2" * (len(written) - 2)  # pydicom warns of others
     buffer = io.BytesIO()
     ds.save_as(buffer, implicit_vr=False, little_endian=True, enforce_file_format=True)
-    return buffer.getvalue()
+    return buffer.getvalue().replace(ds.file_meta.TransferSyntaxUID.encode(), written.encode(), 1)
 
 
 def without_pixels() -> bytes:

@@ -105,6 +105,8 @@ def test_a_film_scan_takes_its_view_from_the_orientation() -> None:
         ({"SamplesPerPixel": 3}, RefusalCode.UNSUPPORTED_PHOTOMETRIC),
         ({"SeriesDescription": "L CC Tomosynthesis"}, RefusalCode.TOMOSYNTHESIS),
         ({"StudyDescription": "Screening DBT"}, RefusalCode.TOMOSYNTHESIS),
+        ({"SeriesDescription": "ROI mask images"}, RefusalCode.NOT_A_MAMMOGRAM),
+        ({"SeriesDescription": "cropped images"}, RefusalCode.NOT_A_MAMMOGRAM),
         ({"ImageType": ["DERIVED", "PRIMARY", "TOMO"]}, RefusalCode.TOMOSYNTHESIS),
     ],
 )
@@ -112,6 +114,22 @@ def test_a_secondary_capture_that_is_no_film_scan_is_refused(
     overrides: dict[str, Any], code: RefusalCode
 ) -> None:
     assert refusal(**secondary_capture(**overrides)) is code
+
+
+def test_a_secondary_capture_in_which_hologic_packed_tomosynthesis_is_refused() -> None:
+    ds = mammogram_dataset(**secondary_capture())
+    codec = ds.private_block(0x7E01, "HOLOGIC, Inc.", create=True)
+    codec.add_new(0x12, "OB", bytes(64))
+    with pytest.raises(Refused) as refused:
+        read_mammogram(dicom_bytes(ds))
+    assert refused.value.code is RefusalCode.TOMOSYNTHESIS
+
+
+def test_a_raw_image_of_another_body_part_is_no_mammogram() -> None:
+    chest = {"Modality": "DX", "BodyPartExamined": "CHEST"}
+    sop_class = uid.DigitalXRayImageStorageForProcessing
+    raw = refusal(SOPClassUID=sop_class, PresentationIntentType="FOR PROCESSING", **chest)
+    assert raw is RefusalCode.NOT_A_MAMMOGRAM
 
 
 @pytest.mark.parametrize(
@@ -143,11 +161,18 @@ def test_a_low_energy_image_is_an_ordinary_mammogram() -> None:
         {"SeriesDescription": "L CC C-View"},
         {"SeriesDescription": "R MLO S-VIEW"},
         {"SeriesDescription": "V-Preview"},
+        {"SeriesDescription": "L CC CView"},
+        {"SeriesDescription": "R CC Intelligent 2D"},
         {"ManufacturerModelName": "FDR-3000AWS"},
     ],
 )
 def test_a_synthetic_image_is_read_with_a_warning(overrides: dict[str, Any]) -> None:
     assert header(**overrides).warnings == (WarningCode.SYNTHETIC_2D,)
+
+
+def test_a_low_energy_image_of_a_fuji_unit_is_not_called_synthetic() -> None:
+    terms = ["DERIVED", "PRIMARY", "POST_CONTRAST", "", "LOW_ENERGY"]
+    assert header(ManufacturerModelName="FDR-3000AWS", ImageType=terms).warnings == ()
 
 
 @pytest.mark.parametrize(

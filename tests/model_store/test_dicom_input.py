@@ -1,8 +1,11 @@
 """Bad input of every kind has its code; odd but honest input is read."""
 
 import io
+import logging
 import mmap
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,10 +15,13 @@ from pydicom import dcmread, uid
 from pydicom.data import get_testdata_file
 
 from model_store.dicom_input import Limits, Photometric, read_mammogram
+from model_store.manifest import Recipe
 from model_store.refusals import RefusalCode, Refused, WarningCode
+from model_store.render import render
 from tests import bad_dicom
 from tests.dicom_factory import dicom_bytes, mammogram_dataset, set_pixels, stored_pixels
 
+RECIPE = Recipe(height_px=64, width_px=48)
 BAD: list[tuple[Callable[[], bytes], RefusalCode]] = [
     (bad_dicom.empty, RefusalCode.EMPTY),
     (bad_dicom.not_dicom, RefusalCode.NOT_DICOM),
@@ -141,6 +147,61 @@ def test_padding_of_signed_pixels_is_signed(syntax: str) -> None:
     assert read_mammogram(dicom_bytes(ds, syntax)).padding == (-2000, -2000)
 
 
+@pytest.mark.parametrize("representation", ["SS", "US"])
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_padding_in_the_spare_bits_is_as_dark_as_the_image(
+    photometric: str, representation: str
+) -> None:
+    ds = mammogram_dataset(photometric=photometric)
+    plain = render(read_mammogram(dicom_bytes(ds)), RECIPE).canvas
+    pixels = stored_pixels(ds).copy()
+    pixels[:, -20:] = 0xFFFF  # air, right of a left breast
+    ds.add_new("PixelPaddingValue", representation, -1 if representation == "SS" else 0xFFFF)
+    mammogram = read_mammogram(dicom_bytes(set_pixels(ds, pixels)))
+    assert mammogram.padding == (0xFFFF, 0xFFFF)
+    assert np.array_equal(render(mammogram, RECIPE).canvas, plain)
+
+
+def test_nothing_but_padding_in_the_spare_bits_is_blank() -> None:
+    ds = mammogram_dataset(PixelPaddingValue=0xF000)
+    ds.add_new("PixelPaddingRangeLimit", "US", 0xFFFF)
+    pixels = stored_pixels(ds) | np.uint16(0xF000)
+    assert refusal(dicom_bytes(set_pixels(ds, pixels))) is RefusalCode.BLANK_IMAGE
+
+
+def test_bright_padding_beside_the_breast_is_not_taken_for_the_breast() -> None:
+    ds = mammogram_dataset(PixelPaddingValue=4095)
+    pixels = stored_pixels(ds).copy()
+    pixels[:, -140:] = 4095
+    assert read_mammogram(dicom_bytes(set_pixels(ds, pixels))).warnings == ()
+
+
+def test_big_endian_bytes_in_words_are_swapped() -> None:
+    ds = mammogram_dataset(bits=8)
+    pixels = stored_pixels(ds)
+    ds.PixelData = pixels.view("<u2").byteswap().tobytes()
+    ds["PixelData"].VR = "OW"
+    file = dicom_bytes(ds, uid.ExplicitVRBigEndian)
+    assert np.array_equal(dcmread(io.BytesIO(file)).pixel_array, pixels)
+    assert np.array_equal(read_mammogram(file).pixels, pixels)
+
+
+def test_an_image_that_takes_too_much_memory_is_too_large() -> None:
+    """In a process of its own, with as much memory as it has and 16 MB more."""
+    script = (
+        "import resource, sys; from model_store.dicom_input import read_mammogram, Refused\n"
+        "pages = int(open('/proc/self/statm').read().split()[0])\n"
+        "limit = pages * resource.getpagesize() + (16 << 20)\n"
+        "file = sys.stdin.buffer.read(); resource.setrlimit(resource.RLIMIT_AS, (limit, limit))\n"
+        "try: read_mammogram(file)\n"
+        "except Refused as refused: print(refused.code)\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", script], input=bad_dicom.deflate_bomb(64), capture_output=True
+    )
+    assert (ran.stdout, ran.stderr) == (b"too_large\n", b"")
+
+
 def test_a_breast_on_the_other_edge_than_the_header_says_is_a_warning() -> None:
     ds = mammogram_dataset(laterality="L")
     mirrored = np.ascontiguousarray(stored_pixels(ds)[:, ::-1])
@@ -179,3 +240,15 @@ def test_no_refusal_quotes_the_header(build: Callable[[], bytes]) -> None:
     with pytest.raises(Refused) as refused:
         read_mammogram(buffer.getvalue())
     assert canary not in str(refused.value)
+
+
+def test_no_warning_and_no_log_line_quotes_the_header(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    assert refusal(bad_dicom.unknown_transfer_syntax("CANARY^JANE")) is (
+        RefusalCode.UNSUPPORTED_TRANSFER_SYNTAX
+    )
+    ds = mammogram_dataset()
+    instance = ds.SOPInstanceUID.encode()
+    read_mammogram(dicom_bytes(ds).replace(instance, b"CANARY^JANE".ljust(len(instance), b"7")))
+    assert caplog.records == []
+    assert not logging.getLogger("pydicom").disabled

@@ -4,8 +4,11 @@ The way is the service's own, from bytes on, so what is trained on is what is se
 view and one .json a study; a study that is there already is not made again.
 """
 
+import ctypes
 import json
 import multiprocessing
+import signal
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -27,6 +30,7 @@ from training.data.phantom_dicom import write_dicom
 from training.data.phantom_lesions import Box
 from training.progress import Say, counter
 
+PR_SET_PDEATHSIG = 1  # prctl(2)
 BoxOnCanvas = tuple[float, float, float, float]
 """top, left, bottom, right in canvas pixels."""
 
@@ -86,7 +90,7 @@ def make_canvases(
     folder.mkdir(parents=True, exist_ok=True)
     context = multiprocessing.get_context("spawn")
     views: list[ViewRecord] = []
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_start_child) as pool:
         for made in pool.map(partial(_study_views, series, folder), range(studies)):
             views += made
             yield CanvasSet(folder, tuple(views))
@@ -109,12 +113,18 @@ def _folder_name(series: Series) -> str:
     return f"phantoms{GENERATOR}-{series.seed}-{text}-{series.recipe.digest[:8]}"
 
 
+def _start_child() -> None:
+    """One thread, since there is a process a core; and no life beyond the parent's (Linux)."""
+    cv2.setNumThreads(1)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def _study_views(series: Series, folder: Path, number: int) -> list[ViewRecord]:
     """Records of one study, from its .json or made now. The .json is written last."""
     record = folder / f"{number:06d}.json"
     if record.exists():
         return [_from_json(entry) for entry in json.loads(record.read_text())]
-    cv2.setNumThreads(1)  # one process a core already
     views = make_views(series, number, folder=folder)
     partial_file = record.with_suffix(".part")
     partial_file.write_text(json.dumps([asdict(view) for view in views]))

@@ -54,16 +54,16 @@ def make_demo(config: TrainConfig, *, work: Path, store: ModelStore, say: Say) -
         splits = make_splits(config, root=work / "canvases", say=say)
     model = pretrained(config.model)
     with clock.part("crops"):
-        train_crops(model, config, splits.train, work=work, say=say)
+        train_crops(model, config, canvases=splits.train, work=work, say=say)
     with clock.part("trunk features"):
-        features = trunk_features(model, config, splits.train, work=work, say=say)
+        features = trunk_features(model, config, canvases=splits.train, work=work, say=say)
     with clock.part("whole canvases"):
-        train_whole(model, config, splits.train, features, work=work, say=say)
+        train_whole(model, config, canvases=splits.train, features=features, work=work, say=say)
     staging = work / "version"
     with clock.part("export"):
-        parity = export_version(model, config, splits.validation, staging=staging, say=say)
+        parity = export_version(model, config, canvases=splits.validation, staging=staging, say=say)
     with clock.part("evaluation"):
-        manifest = evaluate(model, config, splits, staging=staging, say=say)
+        manifest = evaluate(model, config, splits=splits, staging=staging, say=say)
     say(f"parts: { {name: round(spent.wall_s) for name, spent in clock.parts.items()} } s")
     spent = clock.total()
     made = {"parity": parity, "wall_s": round(spent.wall_s), "cpu_s": round(spent.cpu_s)}
@@ -88,7 +88,7 @@ def make_splits(config: TrainConfig, *, root: Path, say: Say) -> Splits:
 
 
 def trunk_features(
-    model: Clip, config: TrainConfig, canvases: CanvasSet, *, work: Path, say: Say
+    model: Clip, config: TrainConfig, *, canvases: CanvasSet, work: Path, say: Say
 ) -> NDArray[np.float16]:
     """(V, 320, h, w) of every canvas, once, through ONNX Runtime (five times faster than eager)."""
     path = work / "trunk_features.npy"
@@ -114,7 +114,7 @@ def trunk_features(
 
 
 def export_version(
-    model: Clip, config: TrainConfig, canvases: CanvasSet, *, staging: Path, say: Say
+    model: Clip, config: TrainConfig, *, canvases: CanvasSet, staging: Path, say: Say
 ) -> float:
     """Graphs, tokenizer and golden file into `staging`; the largest difference from torch."""
     staging.mkdir(exist_ok=True)
@@ -122,14 +122,14 @@ def export_version(
     canvas = np.array(canvases.canvas(canvases.views[0]))[None]
     golden = Golden(canvas, GOLDEN_SENTENCES)
     max_tokens = config.model.text_max_tokens
-    parity = check_parity(model, staging, golden, max_tokens=max_tokens)
+    parity = check_parity(model, staging, golden=golden, max_tokens=max_tokens)
     write_golden(staging, golden, max_tokens=max_tokens)
     say(f"export: torch and ONNX differ by {parity:.1e}")
     return parity
 
 
 def evaluate(
-    model: Clip, config: TrainConfig, splits: Splits, *, staging: Path, say: Say
+    model: Clip, config: TrainConfig, *, splits: Splits, staging: Path, say: Say
 ) -> Manifest:
     """Calibrate on validation, measure on test: the manifest without digests and costs."""
     draft = draft_manifest(config, read_prompt_set(PROMPT_SET), model=model)

@@ -117,12 +117,12 @@ def _export(
         )
 
 
-def check_parity(model: Clip, folder: Path, golden: Golden, *, max_tokens: int) -> float:
+def check_parity(model: Clip, folder: Path, *, golden: Golden, max_tokens: int) -> float:
     """Largest difference of an embedding from torch, both towers; ParityError above 1e-4."""
     ids, mask = Tokenizer.from_file(folder / "tokenizer.json", max_tokens=max_tokens).encode(
         golden.sentences
     )
-    image, text = run_image(folder, golden.canvases), run_text(folder, ids, mask)
+    image, text = run_image(folder, golden.canvases), run_text(folder, ids=ids, mask=mask)
     with torch.inference_mode():
         model.eval()
         expected = model.image(torch.from_numpy(golden.canvases)).embedding.numpy()
@@ -147,7 +147,7 @@ def write_golden(folder: Path, golden: Golden, *, max_tokens: int) -> None:
         image=golden.canvases,
         image_embedding=run_image(folder, golden.canvases),
         sentences=np.array(golden.sentences),
-        text_embedding=run_text(folder, ids, mask),
+        text_embedding=run_text(folder, ids=ids, mask=mask),
     )
 
 
@@ -158,7 +158,7 @@ def run_image(folder: Path, canvases: U8) -> F32:
     return embedding
 
 
-def run_text(folder: Path, ids: I64, mask: I64) -> F32:
+def run_text(folder: Path, *, ids: I64, mask: I64) -> F32:
     """(n, L) twice -> (n, D) by text.onnx."""
     session = _session(folder / "text.onnx")
     feed = {"input_ids": ids, "attention_mask": mask}

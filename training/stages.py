@@ -24,7 +24,7 @@ CROPS, WHOLE = "crops", "whole"
 
 
 def train_crops(
-    model: Clip, config: TrainConfig, canvases: CanvasSet, *, work: Path, say: Say
+    model: Clip, config: TrainConfig, *, canvases: CanvasSet, work: Path, say: Say
 ) -> None:
     """First stage, in place."""
     crops = config.crops
@@ -38,15 +38,15 @@ def train_crops(
         )
 
     model.image.to(memory_format=torch.channels_last)
-    _run(model, config, crops, data=data, folder=work / CROPS, say=say)
+    _run(model, config, stage=crops, data=data, folder=work / CROPS, say=say)
 
 
 def train_whole(
     model: Clip,
     config: TrainConfig,
+    *,
     canvases: CanvasSet,
     features: NDArray[np.float16],
-    *,
     work: Path,
     say: Say,
 ) -> None:
@@ -61,14 +61,14 @@ def train_whole(
             seed=[config.seed, 2, epoch],
         )
 
-    _run(model, config, whole, data=data, folder=work / WHOLE, say=say)
+    _run(model, config, stage=whole, data=data, folder=work / WHOLE, say=say)
 
 
 def _run(
     model: Clip,
     config: TrainConfig,
-    stage: StageConfig,
     *,
+    stage: StageConfig,
     data: EpochData,
     folder: Path,
     say: Say,

@@ -62,11 +62,11 @@ def test_a_run_becomes_a_version_that_the_service_loads(
     canvases: CanvasSet, tmp_path: Path
 ) -> None:
     model = fresh()
-    train_crops(model, CONFIG, canvases, work=tmp_path, say=silent)
-    features = trunk_features(model, CONFIG, canvases, work=tmp_path, say=silent)
-    train_whole(model, CONFIG, canvases, features, work=tmp_path, say=silent)
+    train_crops(model, CONFIG, canvases=canvases, work=tmp_path, say=silent)
+    features = trunk_features(model, CONFIG, canvases=canvases, work=tmp_path, say=silent)
+    train_whole(model, CONFIG, canvases=canvases, features=features, work=tmp_path, say=silent)
     staging = tmp_path / "version"
-    parity = export_version(model, CONFIG, canvases, staging=staging, say=silent)
+    parity = export_version(model, CONFIG, canvases=canvases, staging=staging, say=silent)
     assert parity <= 1e-4
     draft = draft_manifest(CONFIG, read_prompt_set("phantom"), model=model)
     made = {"parity": parity, "wall_s": 1, "cpu_s": 2}
@@ -87,7 +87,7 @@ def test_a_run_that_was_cut_off_ends_where_an_uninterrupted_one_does(
     canvases: CanvasSet, tmp_path: Path
 ) -> None:
     whole = fresh()
-    train_crops(whole, CONFIG, canvases, work=tmp_path / "whole", say=silent)
+    train_crops(whole, CONFIG, canvases=canvases, work=tmp_path / "whole", say=silent)
     statistics, imagenet = whole.image.net.bn2, fresh().image.net.bn2
     torch.testing.assert_close(statistics.running_mean, imagenet.running_mean)
     assert not torch.equal(statistics.weight, imagenet.weight)  # but the layer did learn
@@ -97,10 +97,10 @@ def test_a_run_that_was_cut_off_ends_where_an_uninterrupted_one_does(
             raise Cut
 
     with pytest.raises(Cut):
-        train_crops(fresh(), CONFIG, canvases, work=tmp_path / "cut", say=cut)
+        train_crops(fresh(), CONFIG, canvases=canvases, work=tmp_path / "cut", say=cut)
     assert (tmp_path / "cut" / CROPS / "last.ckpt").exists()
     resumed = fresh()
-    train_crops(resumed, CONFIG, canvases, work=tmp_path / "cut", say=silent)
+    train_crops(resumed, CONFIG, canvases=canvases, work=tmp_path / "cut", say=silent)
     for name, weight in whole.state_dict().items():
         torch.testing.assert_close(resumed.state_dict()[name], weight, msg=name)
 
@@ -109,10 +109,10 @@ def test_a_stage_that_is_done_is_loaded_and_not_run_again(
     canvases: CanvasSet, tmp_path: Path
 ) -> None:
     model = fresh()
-    train_crops(model, CONFIG, canvases, work=tmp_path, say=silent)
+    train_crops(model, CONFIG, canvases=canvases, work=tmp_path, say=silent)
     said: list[str] = []
     again = fresh()
-    train_crops(again, CONFIG, canvases, work=tmp_path, say=said.append)
+    train_crops(again, CONFIG, canvases=canvases, work=tmp_path, say=said.append)
     assert len(said) == 1
     assert "done before" in said[0]
     torch.testing.assert_close(again.log_scale, model.log_scale)

@@ -13,13 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from training.data.canvases import BoxOnCanvas, CanvasSet, ViewRecord, shown_share
-from training.data.captions import (
-    Attribute,
-    Caption,
-    Facts,
-    crop_facts,
-    draw_captions,
-)
+from training.data.captions import Caption, Facts, crop_facts, draw_captions
 
 SHOWN, HIDDEN = 0.6, 0.05
 """A crop shows a lesion from this share of its box on, and not up to that; between: drawn anew."""
@@ -145,11 +139,6 @@ class FeatureDataset(Dataset[Item]):
 
 
 Span = tuple[float, float]
-
-
-def labels(views: Sequence[ViewRecord], attribute: Attribute) -> NDArray[np.bool_]:
-    """(V,) whether each view shows the finding."""
-    return np.array([view.facts[attribute] > 0 for view in views])
 
 
 def _focus_box(view: ViewRecord, focus: str) -> BoxOnCanvas | None:

@@ -125,8 +125,8 @@ def make_study(rng: np.random.Generator, rules: PhantomRules = STANDARD) -> Phan
     """Draw one whole study; the same generator state gives the same pixels."""
     density = Density(rng.choice([*DENSITY_SHARE], p=[*DENSITY_SHARE.values()]))
     breasts = (
-        sample_breast(rng, Side.LEFT, density, rules=rules),
-        sample_breast(rng, Side.RIGHT, density, rules=rules),
+        sample_breast(rng, Side.LEFT, density=density, rules=rules),
+        sample_breast(rng, Side.RIGHT, density=density, rules=rules),
     )
     return PhantomStudy(breasts, tuple(_views(rng, breasts, rules)))
 
@@ -137,7 +137,7 @@ def study_generator(seed: int, number: int) -> np.random.Generator:
 
 
 def sample_breast(
-    rng: np.random.Generator, side: Side, density: Density, *, rules: PhantomRules
+    rng: np.random.Generator, side: Side, *, density: Density, rules: PhantomRules
 ) -> Breast:
     """Decide what one breast holds."""
     has_mass = rng.random() < rules.mass_share
@@ -164,32 +164,36 @@ def _views(
     for projection in Projection:
         for breast in breasts:
             outline = sample_outline(rng, nipple_mm=nipple_mm, oblique=projection is Projection.MLO)
-            yield draw_view(rng, breast, projection, outline=outline, rules=rules)
+            yield draw_view(rng, breast, projection=projection, outline=outline, rules=rules)
 
 
 def draw_view(
     rng: np.random.Generator,
     breast: Breast,
-    projection: Projection,
     *,
+    projection: Projection,
     outline: Outline,
     rules: PhantomRules,
 ) -> PhantomView:
     """One view of one breast."""
-    tissue = draw_tissue(rng, outline, breast.density.value, shape=(ROWS, COLUMNS))
+    tissue = draw_tissue(rng, outline, density=breast.density.value, shape=(ROWS, COLUMNS))
     boxes: list[Box | None] = [None, None]
     if breast.mass is not None and breast.mass_place is not None:
         centre = _project(breast.mass_place, projection, outline)
         boxes[0] = draw_mass(
-            rng, tissue.values, breast.mass, centre_mm=centre, contrast=rules.contrast
+            rng, tissue.values, mass=breast.mass, centre_mm=centre, contrast=rules.contrast
         )
     # Bright specks that are no cluster appear in any breast: brightness alone must not tell.
     if rng.random() < BENIGN_SHARE:
-        draw_benign(rng, tissue.values, tissue.inside, contrast=rules.contrast)
+        draw_benign(rng, tissue.values, inside=tissue.inside, contrast=rules.contrast)
     if breast.calcifications is not None and breast.calcifications_place is not None:
         centre = _project(breast.calcifications_place, projection, outline)
         boxes[1] = draw_calcifications(
-            rng, tissue.values, breast.calcifications, centre_mm=centre, contrast=rules.contrast
+            rng,
+            tissue.values,
+            cluster=breast.calcifications,
+            centre_mm=centre,
+            contrast=rules.contrast,
         )
     pixels = _digitise(rng, tissue)
     _draw_marker(pixels, breast.side, projection)

@@ -71,8 +71,8 @@ def sample_calcifications(rng: np.random.Generator) -> Calcifications:
 def draw_mass(
     rng: np.random.Generator,
     values: F32,
-    mass: Mass,
     *,
+    mass: Mass,
     centre_mm: tuple[float, float],
     contrast: float,
 ) -> Box:
@@ -117,8 +117,8 @@ def _spicules(rng: np.random.Generator, mass: Mass, size: int) -> F32:
 def draw_calcifications(
     rng: np.random.Generator,
     values: F32,
-    cluster: Calcifications,
     *,
+    cluster: Calcifications,
     centre_mm: tuple[float, float],
     contrast: float,
 ) -> Box:
@@ -135,7 +135,7 @@ def draw_calcifications(
 
 
 def draw_benign(
-    rng: np.random.Generator, values: F32, inside: NDArray[np.bool_], *, contrast: float
+    rng: np.random.Generator, values: F32, *, inside: NDArray[np.bool_], contrast: float
 ) -> None:
     """One to three single calcifications anywhere in the breast: specks, or coarse and round.
 

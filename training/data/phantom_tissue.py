@@ -59,7 +59,7 @@ def sample_outline(rng: np.random.Generator, *, nipple_mm: float, oblique: bool)
 
 
 def draw_tissue(
-    rng: np.random.Generator, outline: Outline, density: str, *, shape: tuple[int, int]
+    rng: np.random.Generator, outline: Outline, *, density: str, shape: tuple[int, int]
 ) -> Tissue:
     """Tissue of one view at full size. `density` is A to D."""
     coarse = (shape[0] // 2, shape[1] // 2)

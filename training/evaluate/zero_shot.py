@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_store.arrays import F32
-from model_store.manifest import Finding, Manifest, Metric
+from model_store.manifest import Manifest, Metric
 from model_store.prompts import Question, all_sentences, questions_for
 from model_store.runtime import ModelRuntime
 from model_store.scoring import Score, aggregate, score_image
@@ -114,10 +114,3 @@ def as_metrics(levels_: Sequence[Level], *, seed: int, data: str) -> Iterator[Me
                 n=interval.n,
                 data=data,
             )
-
-
-def without_calibration(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    """The findings as raw questions: what a calibration is fitted on."""
-    return tuple(
-        finding.model_copy(update={"calibration": None, "threshold": None}) for finding in findings
-    )

@@ -16,7 +16,7 @@ from torch.nn import functional
 MEAN, STD = 0.3089279, 0.25053555408335154  # Mammo-CLIP pre_train_b5_clip.yaml
 LEVELS = 255.0
 TINIEST = 1e-6
-EARLY_STAGES = 2  # of seven; frozen with the stem: a fifth of the weights' work, half of the time
+EARLY_STAGES = 2  # of seven, frozen with the stem: halves a step's time (LOG.md)
 
 
 class Encoded(NamedTuple):

@@ -114,7 +114,7 @@ def test_a_cluster_is_drawn_within_its_box_and_nowhere_else(seed: int) -> None:
     rng = np.random.default_rng(seed)
     air = np.zeros((400, 300), np.float32)
     box = draw_calcifications(
-        rng, air, sample_calcifications(rng), centre_mm=(20, 15), contrast=1.0
+        rng, air, cluster=sample_calcifications(rng), centre_mm=(20, 15), contrast=1.0
     )
     drawn = air > 20
     assert drawn[box.top : box.bottom, box.left : box.right].sum() == drawn.sum() > 20
@@ -125,7 +125,7 @@ def test_a_mass_fills_its_box_and_only_spicules_leave_it(seed: int) -> None:
     rng = np.random.default_rng(seed)
     air = np.zeros((600, 600), np.float32)
     mass = sample_mass(rng)
-    box = draw_mass(rng, air, mass, centre_mm=(30, 30), contrast=1.0)
+    box = draw_mass(rng, air, mass=mass, centre_mm=(30, 30), contrast=1.0)
     inside = air[box.top : box.bottom, box.left : box.right]
     assert (inside > 100).mean() > 0.6
     outside = air.sum() - inside.sum()
@@ -137,6 +137,6 @@ def test_contrast_scales_a_lesion() -> None:
     for contrast in (1.0, 0.5):
         rng = np.random.default_rng(1)
         air = np.zeros((600, 600), np.float32)
-        draw_mass(rng, air, sample_mass(rng), centre_mm=(30, 30), contrast=contrast)
+        draw_mass(rng, air, mass=sample_mass(rng), centre_mm=(30, 30), contrast=contrast)
         drawn.append(air)
     np.testing.assert_allclose(drawn[1], drawn[0] / 2, rtol=1e-5)

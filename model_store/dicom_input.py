@@ -19,7 +19,7 @@ from model_store.arrays import Stored
 from model_store.decoders import SYNTAXES, FrameSize, decode_frame
 from model_store.dicom_attributes import TAGS, ImageHeader, PixelFormat, read_header
 from model_store.dicom_guard import GuardedFile, Limits, Source, guard
-from model_store.dicom_terms import Laterality, Photometric, View
+from model_store.dicom_terms import MAY_BE_LOSSY, Laterality, Photometric, View
 from model_store.refusals import RefusalCode, Refused, WarningCode
 
 __all__ = [
@@ -78,7 +78,8 @@ def read_mammogram(source: Source, *, limits: Limits | None = None) -> Mammogram
 def _read(source: Source, limits: Limits) -> Mammogram:
     file = guard(source, syntaxes=SYNTAXES, limits=limits)
     header = _parsed_header(file)
-    pixels = _stored_values(_decoded(file, header.format, limits), header)
+    raw = _decoded(file, header.format, limits)
+    pixels = _stored_values(raw, header, lossy=file.transfer_syntax in MAY_BE_LOSSY)
     if header.lut is not None:
         pixels = header.lut.apply(pixels)
     if pixels.min() == pixels.max():
@@ -147,8 +148,11 @@ def _check_native_size(file: GuardedFile, pixel_format: PixelFormat) -> None:
         )
 
 
-def _stored_values(raw: NDArray[Any], header: ImageHeader) -> Stored:
-    """Keep the stored bits alone (PS3.5 8.1.1), extend the sign, in this machine's byte order."""
+def _stored_values(raw: NDArray[Any], header: ImageHeader, *, lossy: bool) -> Stored:
+    """Keep the stored bits alone (PS3.5 8.1.1), extend the sign, in this machine's byte order.
+
+    What a lossy codec made brighter than the stored bits can say is as bright as they can.
+    """
     pixel_format = header.format
     bits, spare = pixel_format.bits_stored, raw.dtype.itemsize * 8 - pixel_format.bits_stored
     pixels = raw.astype(raw.dtype.newbyteorder("="), copy=False)
@@ -157,7 +161,9 @@ def _stored_values(raw: NDArray[Any], header: ImageHeader) -> Stored:
     if shift:
         pixels = pixels >> shift
     if spare > 0 and pixels.max() >= 1 << bits:  # an overlay or noise in the unused bits
-        pixels = _without_spare_bits(pixels, header)
+        overshot = lossy and not pixel_format.signed
+        highest = (1 << bits) - 1
+        pixels = np.minimum(pixels, highest) if overshot else _without_spare_bits(pixels, header)
     if not pixel_format.signed:
         return pixels
     signed = np.dtype(f"i{raw.dtype.itemsize}")

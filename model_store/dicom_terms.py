@@ -86,6 +86,7 @@ DIGITAL_CLASSES = frozenset(  # might show a breast; this project does not read 
     }
 )
 ALWAYS_LOSSY = frozenset({uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLSNearLossless})
+MAY_BE_LOSSY = ALWAYS_LOSSY | {uid.JPEG2000, uid.HTJ2K}
 HOLOGIC_CODEC = 0x7E010010
 """Creator of the private group in which Hologic's own Secondary Captures carry tomosynthesis."""
 SECONDARY_CAPTURE_PX = 1500

@@ -1,6 +1,7 @@
 """The imagecodecs plugin agrees with pydicom's other decoders, and lies are caught early."""
 
 import io
+import struct
 
 import imagecodecs
 import numpy as np
@@ -148,3 +149,18 @@ def test_a_stream_of_another_jpeg_process_is_refused() -> None:
 
 def test_every_syntax_of_the_factory_is_supported() -> None:
     assert {uid.RLELossless, *ENCODERS} == SYNTAXES
+
+
+def test_a_jp2_file_is_read_by_the_codestream_whose_header_was_checked() -> None:
+    """A JP2 file with a decoy of the right size in a free box before its large codestream."""
+    pixels = stored_pixels(mammogram_dataset())
+    j2k = {"reversible": True, "bitspersample": 12}
+    decoy = imagecodecs.jpeg2k_encode(pixels, codecformat="j2k", **j2k)[:100]
+    whole = imagecodecs.jpeg2k_encode(np.zeros((2000, 2000), np.uint16), codecformat="jp2", **j2k)
+    free = struct.pack(">I4s", 8 + len(decoy), b"free") + decoy
+    size = FrameSize(*pixels.shape, bits_allocated=16)
+    with pytest.raises(Refused) as refused:
+        decode_frame(whole[:12] + free + whole[12:], uid.JPEG2000Lossless, size)
+    assert refused.value.code is RefusalCode.UNDECODABLE
+    honest = imagecodecs.jpeg2k_encode(pixels, codecformat="jp2", **j2k)
+    assert np.array_equal(decode_frame(honest, uid.JPEG2000Lossless, size), pixels)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 from pydicom import dcmread, uid
@@ -19,7 +20,13 @@ from model_store.manifest import Recipe
 from model_store.refusals import RefusalCode, Refused, WarningCode
 from model_store.render import render
 from tests import bad_dicom
-from tests.dicom_factory import dicom_bytes, mammogram_dataset, set_pixels, stored_pixels
+from tests.dicom_factory import (
+    dicom_bytes,
+    encapsulated,
+    mammogram_dataset,
+    set_pixels,
+    stored_pixels,
+)
 
 RECIPE = Recipe(height_px=64, width_px=48)
 BAD: list[tuple[Callable[[], bytes], RefusalCode]] = [
@@ -145,6 +152,23 @@ def test_padding_of_signed_pixels_is_signed(syntax: str) -> None:
     ds = mammogram_dataset(bits=12, PixelRepresentation=1)
     ds.add_new("PixelPaddingValue", "SS", -2000)
     assert read_mammogram(dicom_bytes(ds, syntax)).padding == (-2000, -2000)
+
+
+def test_white_that_a_lossy_codec_overshot_stays_white() -> None:
+    """A 12-bit image in a 16-bit codestream, as some archives write it."""
+    stripes = np.where(np.arange(416) // 40 % 2, 4095, 100).astype(np.uint16)
+    pixels = np.tile(stripes, (512, 1))
+    stream = imagecodecs.jpeg2k_encode(
+        pixels, level=48, codecformat="j2k", reversible=False, bitspersample=16
+    )
+    assert imagecodecs.jpeg2k_decode(stream).max() > 4500
+    ds = encapsulated(mammogram_dataset(), stream)
+    ds.file_meta.TransferSyntaxUID = uid.JPEG2000
+    buffer = io.BytesIO()
+    ds.save_as(buffer, enforce_file_format=True)
+    read = read_mammogram(buffer.getvalue()).pixels
+    assert read.max() == 4095
+    assert read[pixels == 4095].min() > 2048
 
 
 @pytest.mark.parametrize("representation", ["SS", "US"])

@@ -43,7 +43,9 @@ def create_app(settings: Settings, *, redis_url: str) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as closing:
-            app.state.services = await _start(settings, redis_url, metrics, closing)
+            app.state.services = await _start(
+                settings, metrics, redis_url=redis_url, closing=closing
+            )
             yield
 
     app = FastAPI(
@@ -64,7 +66,7 @@ def create_app(settings: Settings, *, redis_url: str) -> FastAPI:
 
 
 async def _start(
-    settings: Settings, redis_url: str, metrics: Metrics, closing: AsyncExitStack
+    settings: Settings, metrics: Metrics, *, redis_url: str, closing: AsyncExitStack
 ) -> Services:
     """Everything that lives as long as the application, in the order it is needed."""
     uploads = UploadArea(

@@ -69,20 +69,75 @@ def is_zip(path: Path) -> bool:
 
 
 def extract(
-    archive: UploadedFile, new_path: Callable[[], Path], budget: Budget
+    archive: UploadedFile, new_path: Callable[[], Path], *, budget: Budget
 ) -> list[UploadedFile]:
     """Each entry as a file of its own, in order. Raises BadArchive or TooLarge with the code."""
-    try:
-        with archive.path.open("rb") as raw, zipfile.ZipFile(_Bounded(raw, budget.files)) as opened:
-            entries = [entry for entry in opened.infolist() if not entry.is_dir()]
-            _check_entries(archive, entries, budget)
-            return [_inflate(archive, opened, entry, new_path(), budget) for entry in entries]
-    except UNREADABLE as error:
-        raise _refusal(archive, ArchiveCode.MALFORMED, "the zip cannot be read") from error
-    except NotImplementedError as error:
-        raise _refusal(archive, ArchiveCode.METHOD, "only stored and deflated") from error
-    except RuntimeError as error:  # zipfile's word for "needs a password"
-        raise _refusal(archive, ArchiveCode.ENCRYPTED, "send it without a password") from error
+    return _Extraction(archive, new_path, budget).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Extraction:
+    archive: UploadedFile
+    new_path: Callable[[], Path]
+    budget: Budget
+
+    def run(self) -> list[UploadedFile]:
+        try:
+            with (
+                self.archive.path.open("rb") as raw,
+                zipfile.ZipFile(_Bounded(raw, self.budget.files)) as opened,
+            ):
+                entries = [entry for entry in opened.infolist() if not entry.is_dir()]
+                self._check(entries)
+                return [self._inflate(opened, entry) for entry in entries]
+        except UNREADABLE as error:
+            raise self._refusal(ArchiveCode.MALFORMED, "the zip cannot be read") from error
+        except NotImplementedError as error:
+            raise self._refusal(ArchiveCode.METHOD, "only stored and deflated") from error
+        except RuntimeError as error:  # zipfile's word for "needs a password"
+            raise self._refusal(ArchiveCode.ENCRYPTED, "send it without a password") from error
+
+    def _refusal(
+        self, code: ArchiveCode, detail: str, *, entry: int | None = None
+    ) -> BadArchive | TooLarge:
+        """`entry` counts from 1; names stay out, they may be a person's."""
+        where = "" if entry is None else f"entry {entry}: "
+        kind = TooLarge if code in TOO_BIG else BadArchive
+        item = ErrorItem(message=where + detail, code=code.value, file=self.archive.name)
+        return kind(f"A zip was not extracted ({code.value}): {where}{detail}.", errors=[item])
+
+    def _check(self, entries: list[zipfile.ZipInfo]) -> None:
+        if not entries:
+            raise self._refusal(ArchiveCode.EMPTY, "the zip holds no file")
+        if len(entries) > self.budget.files:
+            detail = f"more files than the {self.budget.files} that this request may still bring"
+            raise self._refusal(ArchiveCode.TOO_MANY_FILES, detail)
+        for number, entry in enumerate(entries, start=1):
+            code = _objection(entry)
+            if code is not None:
+                raise self._refusal(code, "it is not a plain file to extract", entry=number)
+
+    def _inflate(self, opened: zipfile.ZipFile, entry: zipfile.ZipInfo) -> UploadedFile:
+        size, path = 0, self.new_path()
+        with opened.open(entry) as source, path.open("xb") as target:
+            while chunk := source.read(CHUNK_BYTES):
+                size += len(chunk)
+                self.budget.bytes -= len(chunk)
+                self._check_growth(entry, size)
+                target.write(chunk)
+        self.budget.files -= 1
+        if is_zip(path):
+            raise self._refusal(ArchiveCode.NESTED, "a zip within the zip")
+        return UploadedFile(display_name(entry.filename), path, size)
+
+    def _check_growth(self, entry: zipfile.ZipInfo, size: int) -> None:
+        """Real bytes so far against every cap: what the directory claims counts for nothing."""
+        if size > RATIO_FLOOR_BYTES and size > MAX_RATIO * max(entry.compress_size, 1):
+            raise self._refusal(ArchiveCode.RATIO, f"it inflates more than {MAX_RATIO} times")
+        if size > self.budget.file_bytes:
+            raise self._refusal(ArchiveCode.TOO_LARGE, "a file in it is over the limit")
+        if self.budget.bytes < 0:
+            raise self._refusal(ArchiveCode.TOO_LARGE, "inflated it is over the limit")
 
 
 class _Bounded(io.BufferedIOBase):
@@ -117,28 +172,6 @@ class _Bounded(io.BufferedIOBase):
         return True
 
 
-def _refusal(
-    archive: UploadedFile, code: ArchiveCode, detail: str, *, entry: int | None = None
-) -> BadArchive | TooLarge:
-    """`entry` counts from 1; names stay out, they may be a person's."""
-    where = "" if entry is None else f"entry {entry}: "
-    kind = TooLarge if code in TOO_BIG else BadArchive
-    item = ErrorItem(message=where + detail, code=code.value, file=archive.name)
-    return kind(f"A zip was not extracted ({code.value}): {where}{detail}.", errors=[item])
-
-
-def _check_entries(archive: UploadedFile, entries: list[zipfile.ZipInfo], budget: Budget) -> None:
-    if not entries:
-        raise _refusal(archive, ArchiveCode.EMPTY, "the zip holds no file")
-    if len(entries) > budget.files:
-        detail = f"more files than the {budget.files} that this request may still bring"
-        raise _refusal(archive, ArchiveCode.TOO_MANY_FILES, detail)
-    for number, entry in enumerate(entries, start=1):
-        code = _objection(entry)
-        if code is not None:
-            raise _refusal(archive, code, "it is not a plain file to extract", entry=number)
-
-
 def _objection(entry: zipfile.ZipInfo) -> ArchiveCode | None:
     """Why this entry spoils its archive, by its directory record alone."""
     name = entry.orig_filename
@@ -153,33 +186,3 @@ def _objection(entry: zipfile.ZipInfo) -> ArchiveCode | None:
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         return ArchiveCode.METHOD
     return None
-
-
-def _inflate(
-    archive: UploadedFile,
-    opened: zipfile.ZipFile,
-    entry: zipfile.ZipInfo,
-    path: Path,
-    budget: Budget,
-) -> UploadedFile:
-    size = 0
-    with opened.open(entry) as source, path.open("xb") as target:
-        while chunk := source.read(CHUNK_BYTES):
-            size += len(chunk)
-            budget.bytes -= len(chunk)
-            _check_growth(archive, entry, size, budget)
-            target.write(chunk)
-    budget.files -= 1
-    if is_zip(path):
-        raise _refusal(archive, ArchiveCode.NESTED, "a zip within the zip")
-    return UploadedFile(display_name(entry.filename), path, size)
-
-
-def _check_growth(archive: UploadedFile, entry: zipfile.ZipInfo, size: int, budget: Budget) -> None:
-    """Real bytes so far against every cap: what the directory claims counts for nothing."""
-    if size > RATIO_FLOOR_BYTES and size > MAX_RATIO * max(entry.compress_size, 1):
-        raise _refusal(archive, ArchiveCode.RATIO, f"it inflates more than {MAX_RATIO} times")
-    if size > budget.file_bytes:
-        raise _refusal(archive, ArchiveCode.TOO_LARGE, "a file in it is over the limit")
-    if budget.bytes < 0:
-        raise _refusal(archive, ArchiveCode.TOO_LARGE, "inflated it is over the limit")

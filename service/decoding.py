@@ -72,10 +72,10 @@ class Decoder:
         except Refused as refusal:
             return Rejected(index, file.name, refusal.code.value, refusal.detail)
         ref = await asyncio.to_thread(image_ref, decoded.canvas, recipe.digest)
-        return _opened(index, file.name, decoded, ref)
+        return _opened(decoded, ref, index=index, name=file.name)
 
 
-def _opened(index: int, name: str, decoded: DecodedImage, ref: str) -> Opened:
+def _opened(decoded: DecodedImage, ref: str, *, index: int, name: str) -> Opened:
     return Opened(
         index=index,
         name=name,

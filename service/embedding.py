@@ -89,8 +89,11 @@ class Embedder:
                 job = wanted[start : start + self._largest_job]
                 fresh |= await self._run(version, job, until=until)
         return Vectors(
-            images={ref: _either(ref, "image", found_images, fresh) for ref in by_ref},
-            texts={text: _either(ref, "text", found_texts, fresh) for text, ref in refs.items()},
+            images={ref: _either(ref, "image", found=found_images, fresh=fresh) for ref in by_ref},
+            texts={
+                text: _either(ref, "text", found=found_texts, fresh=fresh)
+                for text, ref in refs.items()
+            },
         )
 
     async def serving(self, version: ModelVersion) -> list[dict[str, Any]]:
@@ -189,6 +192,7 @@ def _vector(stored: bytes) -> F32:
 def _either(
     ref: str,
     kind: str,
+    *,
     found: Mapping[str, bytes],
     fresh: Mapping[tuple[str, str], Vector],
 ) -> Vector:

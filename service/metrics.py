@@ -6,6 +6,7 @@ One registry an application, so that two in one process (tests) do not mix.
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -20,46 +21,31 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        reg = self.registry
-        self.requests = Counter(
-            "mammo_http_requests", "Requests", ("method", "route", "status"), registry=reg
+        counter = partial(Counter, registry=self.registry)
+        gauge = partial(Gauge, registry=self.registry)
+        seconds = partial(Histogram, buckets=SECONDS, registry=self.registry)
+        self.requests = counter("mammo_http_requests", "Requests", ("method", "route", "status"))
+        self.duration = seconds(
+            "mammo_http_request_duration_seconds", "From first byte to last", ("route",)
         )
-        self.duration = Histogram(
-            "mammo_http_request_duration_seconds",
-            "Time from the first byte to the end of the answer",
-            ("route",),
-            buckets=SECONDS,
-            registry=reg,
+        self.in_flight = gauge("mammo_http_requests_in_flight", "Requests now")
+        self.uploaded = counter("mammo_upload_bytes", "Bytes of uploaded files")
+        self.images = counter("mammo_images", "Images by their fate", ("outcome", "code"))
+        self.decode = seconds(
+            "mammo_decode_duration_seconds", "From file to canvas, the wait for a child included"
         )
-        self.in_flight = Gauge("mammo_http_requests_in_flight", "Requests now", registry=reg)
-        self.uploaded = Counter("mammo_upload_bytes", "Bytes of uploaded files", registry=reg)
-        self.images = Counter(
-            "mammo_images", "Images by what became of them", ("outcome", "code"), registry=reg
+        self.cache = counter(
+            "mammo_cache_requests", "Embeddings looked up in the cache", ("kind", "result")
         )
-        self.decode = Histogram(
-            "mammo_decode_duration_seconds",
-            "Time from file to canvas, waiting for a decode process included",
-            buckets=SECONDS,
-            registry=reg,
+        self.queue_wait = seconds(
+            "mammo_queue_duration_seconds", "From admission to the last result", ("model",)
         )
-        self.cache = Counter(
-            "mammo_cache_requests", "Embeddings looked up", ("kind", "result"), registry=reg
-        )
-        self.queue_wait = Histogram(
-            "mammo_queue_duration_seconds",
-            "Time from admission to all results",
-            ("model",),
-            buckets=SECONDS,
-            registry=reg,
-        )
-        self.refused = Counter(
-            "mammo_admission_rejected", "Jobs not admitted", ("reason",), registry=reg
-        )
-        self.expired = Counter("mammo_deadline_expired", "Deadlines passed", registry=reg)
-        self.depth = Gauge("mammo_queue_depth", "Items that wait or run", ("model",), registry=reg)
-        self.workers = Gauge("mammo_workers", "Living workers", ("model",), registry=reg)
-        self.rate = Gauge(
-            "mammo_worker_items_per_second", "Sum of what workers measure", ("model",), registry=reg
+        self.refused = counter("mammo_admission_rejected", "Jobs not admitted", ("reason",))
+        self.expired = counter("mammo_deadline_expired", "Deadlines passed")
+        self.depth = gauge("mammo_queue_depth", "Items that wait or run", ("model",))
+        self.workers = gauge("mammo_workers", "Living workers", ("model",))
+        self.rate = gauge(
+            "mammo_worker_items_per_second", "Sum of what workers measure", ("model",)
         )
 
     @contextmanager

@@ -19,6 +19,7 @@ from service.problems import problem_response
 logger = logging.getLogger(__name__)
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+FAILED = "The service failed on this request; its log has the request id."
 QUIET = {"/livez", "/readyz", "/metrics"}
 HEADERS = (
     (b"cache-control", b"no-store"),
@@ -49,13 +50,17 @@ class RequestContext:
         except Exception as error:  # noqa: BLE001 - the last catch; its text may hold anything
             logger.error("unexpected: %s", logs.describe(error))
             if not answer.status:
-                await _internal_error(scope, receive, answer, identity)
+                response = problem_response(
+                    InternalError(FAILED), path=scope["path"], request_id=identity
+                )
+                await response(scope, receive, answer)
         finally:
             self._metrics.in_flight.dec()
-            self._finish(scope, answer.status or 500, time.perf_counter() - began)
+            seconds = time.perf_counter() - began
+            self._finish(scope, status=answer.status or 500, seconds=seconds)
             logs.request_id.reset(token)
 
-    def _finish(self, scope: Scope, status: int, seconds: float) -> None:
+    def _finish(self, scope: Scope, *, status: int, seconds: float) -> None:
         """Route templates only: a path or a query may hold what a caller typed."""
         route = getattr(scope.get("route"), "path", None)
         method = str(scope["method"])
@@ -90,9 +95,3 @@ def _request_id(scope: Scope) -> str:
             if REQUEST_ID.fullmatch(given):
                 return str(given)
     return uuid.uuid4().hex
-
-
-async def _internal_error(scope: Scope, receive: Receive, send: Send, identity: str) -> None:
-    error = InternalError("The service failed on this request; its log has the request id.")
-    response = problem_response(error, path=scope["path"], request_id=identity)
-    await response(scope, receive, send)

@@ -51,9 +51,9 @@ def embedding_of(vector: F32, encoding: Encoding) -> Embedding:
 def score_all(
     usable: Sequence[Opened],
     vectors: Mapping[str, F32 | ItemFailed],
+    *,
     questions: Sequence[Question],
     sentences: Mapping[str, F32],
-    *,
     logit_scale: float,
 ) -> dict[int, Scores]:
     """Scores by file index, of the images that have a vector."""
@@ -69,6 +69,7 @@ def score_all(
 def by_breast(
     usable: Sequence[Opened],
     scores: Mapping[int, Scores],
+    *,
     questions: Sequence[Question],
     how: Aggregation,
 ) -> tuple[list[BreastResult], StudyScores]:

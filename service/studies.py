@@ -76,8 +76,8 @@ class Studies:
         scores = score_all(
             usable,
             found.images,
-            questions,
-            {text: _sound(vector) for text, vector in found.texts.items()},
+            questions=questions,
+            sentences={text: _sound(vector) for text, vector in found.texts.items()},
             logit_scale=version.manifest.logit_scale,
         )
         encoding = request.encoding if request.include_embedding else None
@@ -91,7 +91,9 @@ class Studies:
             for one in opened
         ]
         self._conclude(results)
-        return _study_result(version, questions, usable, scores, results=results, watch=watch)
+        return _study_result(
+            version, questions, usable=usable, scores=scores, results=results, watch=watch
+        )
 
     async def embed(
         self, files: Sequence[UploadedFile], request: EmbedRequest, *, upload_s: float = 0
@@ -195,15 +197,15 @@ def _no_usable_image(results: Sequence[ImageResult]) -> NoUsableImage:
 def _study_result(
     version: ModelVersion,
     questions: Sequence[Question],
+    *,
     usable: Sequence[Opened],
     scores: Mapping[int, Scores],
-    *,
     results: list[ImageResult],
     watch: Stopwatch,
 ) -> StudyResult:
     """The answer, its images being done; ends the stage "score"."""
     how = version.manifest.aggregation
-    breasts, study = by_breast(usable, scores, questions, how)
+    breasts, study = by_breast(usable, scores, questions=questions, how=how)
     watch.lap("score")
     return StudyResult(
         id=uuid.uuid4().hex,

@@ -214,7 +214,7 @@ def _expand(receiver: Receiver, budget: Budget) -> tuple[UploadedFile, ...]:
         if plain[file.path]:
             expanded.append(file)
             continue
-        expanded += extract(file, receiver.new_path, budget)
+        expanded += extract(file, receiver.new_path, budget=budget)
         file.path.unlink()
     return tuple(expanded)
 

@@ -36,7 +36,7 @@ def on_disk(folder: Path, content: bytes) -> tuple[UploadedFile, Callable[[], Pa
 
 def extracted(folder: Path, content: bytes) -> list[UploadedFile]:
     archive, new_path = on_disk(folder, content)
-    return extract(archive, new_path, Budget(*BUDGET))
+    return extract(archive, new_path, budget=Budget(*BUDGET))
 
 
 def code_of(folder: Path, content: bytes) -> str | None:

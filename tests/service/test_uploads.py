@@ -18,7 +18,7 @@ from service.errors import (
     UnsupportedMediaType,
     UploadStalled,
 )
-from service.upload_files import Upload, UploadLimits, display_name
+from service.upload_files import Upload, UploadLimits
 from service.uploads import UploadArea
 
 LIMITS = UploadLimits(request_bytes=1 << 20, file_bytes=600_000, files=5, idle_s=0.3)
@@ -213,18 +213,6 @@ async def test_related_of_another_type_is_unsupported(area: UploadArea) -> None:
         (related(b"x"), f"multipart/related; boundary={'b' * 300}"),
         (related(b"x"), "multipart/related; boundary=\xff"),
     ],
-    ids=[
-        "no-boundary",
-        "no-boundary-form",
-        "wrong-boundary",
-        "no-end",
-        "cut",
-        "empty",
-        "bad-header",
-        "no-name",
-        "long-boundary",
-        "odd-boundary",
-    ],
 )
 async def test_broken_framing_is_malformed(area: UploadArea, body: bytes, kind: str) -> None:
     await refused(area, MalformedRequest, body, kind)
@@ -302,9 +290,3 @@ def test_leftovers_of_a_dead_process_go_and_those_of_a_living_stay(tmp_path: Pat
     mine.close()
     neighbour.close()
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_name_is_shown_on_one_line_and_bounded() -> None:
-    assert display_name("a\r\nb\0c") == "a\ufffd\ufffdb\ufffdc"
-    assert len(display_name("x" * 9999)) == 255
-    assert display_name("") == "unnamed"

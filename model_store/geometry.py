@@ -32,13 +32,6 @@ class Placement:
     stored_height: int
     stored_width: int
 
-    @classmethod
-    def of_box(
-        cls, *, top: int, left: int, height: int, width: int, canvas: Span, stored: Span
-    ) -> "Placement":
-        """One box, stored pixels; `canvas` and `stored` are (height, width)."""
-        return cls(((top, top + height),), ((left, left + width),), *canvas, *stored)
-
     @property
     def top(self) -> int:
         """First stored row on the canvas."""

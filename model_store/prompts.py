@@ -80,11 +80,6 @@ def read_prompt_set(name: str) -> PromptSet:
     return PromptSet.model_validate_json((folder / f"{name}.json").read_bytes())
 
 
-def load_prompt_set(name: str) -> tuple[Finding, ...]:
-    """The findings of a prompt set that comes with this package."""
-    return read_prompt_set(name).findings
-
-
 def questions_for(
     manifest: Manifest, *, findings: Sequence[str] | None, prompts_json: str | None
 ) -> tuple[Question, ...]:

@@ -29,6 +29,9 @@ DARK = 40
 MIDDLE = 0.4
 """The box is looked for within this part of the height or width, either way from the middle."""
 
+FAR_SPANS = 4
+"""Padding this many times the image's own span away is no air of a detector."""
+
 LUT_TAKES_16_BIT = int(cv2.__version__.split(".")[0]) >= 5
 """OpenCV 5 looks up 16-bit values, four times as fast as numpy."""
 
@@ -77,9 +80,10 @@ RECIPES: dict[str, Callable[[Mammogram, Recipe], Rendered]] = {"mammo-clip": _ma
 
 
 def darken_padding(pixels: Stored, padding: tuple[int, int] | None, *, inverted: bool) -> Stored:
-    """Padding becomes as dark as the darkest pixel of the image, where it is not darker already.
+    """Padding becomes as dark as the darkest pixel of the image.
 
-    Air that is marked as padding is left as it is: the models were trained with it.
+    Air that is marked as padding is left as it is, for the models were trained with it, unless
+    it lies so far below the image that it would leave it a fifth of the 256 greys.
     """
     if padding is None:
         return pixels
@@ -87,13 +91,24 @@ def darken_padding(pixels: Stored, padding: tuple[int, int] | None, *, inverted:
     low, high = _extrema(pixels)
     if first <= low and last >= high:
         raise Refused(RefusalCode.BLANK_IMAGE, "every pixel is marked as padding")
-    if (inverted and last >= high) or (not inverted and first <= low):
+    is_air = last >= high if inverted else first <= low
+    if is_air and not _takes_contrast(pixels, padding, inverted=inverted):
         return pixels
     padded = (pixels >= first) & (pixels <= last)
     image = pixels[~padded]
     dark = image.max() if inverted else image.min()
-    worse = np.minimum if inverted else np.maximum  # what would be brighter than `dark`
-    return np.where(padded & (worse(pixels, dark) == pixels), dark, pixels)
+    return np.where(padded, dark, pixels)
+
+
+def _takes_contrast(pixels: Stored, padding: tuple[int, int], *, inverted: bool) -> bool:
+    """Whether dark padding lies far below the image, measured by what the image spans."""
+    step = max(min(pixels.shape) // 256, 1)
+    sample = pixels[::step, ::step].astype(np.int64)
+    image = sample[(sample < padding[0]) | (sample > padding[1])]
+    if not len(image):
+        return False
+    gap = sample.max() - image.max() if inverted else image.min() - sample.min()
+    return bool(gap > FAR_SPANS * (image.max() - image.min()))
 
 
 def grey_table(kind: np.dtype[np.integer], low: int, high: int, *, inverted: bool) -> U8:

@@ -17,14 +17,9 @@ def placements(draw: st.DrawFn) -> Placement:
     """A random box of a random image on a random canvas."""
     stored = draw(st.integers(16, 6000)), draw(st.integers(16, 5000))
     top, left = draw(st.integers(0, stored[0] - 2)), draw(st.integers(0, stored[1] - 2))
-    return Placement.of_box(
-        top=top,
-        left=left,
-        height=draw(st.integers(1, stored[0] - top)),
-        width=draw(st.integers(1, stored[1] - left)),
-        canvas=(draw(st.integers(32, 1520)), draw(st.integers(32, 1520))),
-        stored=stored,
-    )
+    bottom, right = draw(st.integers(top + 1, stored[0])), draw(st.integers(left + 1, stored[1]))
+    canvas = draw(st.integers(32, 1520)), draw(st.integers(32, 1520))
+    return Placement(((top, bottom),), ((left, right),), *canvas, *stored)
 
 
 def canvas_centres(placement: Placement, seed: int) -> np.ndarray:

@@ -14,7 +14,6 @@ from model_store.prompts import (
     Question,
     UnknownFinding,
     all_sentences,
-    load_prompt_set,
     prompts_digest,
     questions_for,
     read_prompt_set,
@@ -222,11 +221,11 @@ DIGEST_OF_MASS = "4bdbf90ce57af898edc68adf9e37933a80dd70adee40aabc86b8f6f70187c8
 
 
 def test_the_prompt_sets_of_the_package_can_be_read() -> None:
-    assert [finding.name for finding in load_prompt_set("phantom")] == [
+    assert [finding.name for finding in read_prompt_set("phantom").findings] == [
         "mass",
         "suspicious calcification",
     ]
-    assert "malignancy" in {finding.name for finding in load_prompt_set("mammography")}
+    assert "malignancy" in {finding.name for finding in read_prompt_set("mammography").findings}
     assert read_prompt_set("phantom").default_negative
 
 
@@ -234,7 +233,7 @@ def test_every_prompt_of_the_package_keeps_the_rules_for_callers(manifest: Manif
     for name in ("phantom", "mammography"):
         prompts = [
             {"name": f.name, "positive": list(f.positive), "negative": list(f.negative)}
-            for f in load_prompt_set(name)
+            for f in read_prompt_set(name).findings
         ]
         for question, prompt in zip(_ask(manifest, prompts), prompts, strict=True):
             assert list(question.positive) == prompt["positive"]
@@ -243,4 +242,4 @@ def test_every_prompt_of_the_package_keeps_the_rules_for_callers(manifest: Manif
 
 def test_an_unknown_prompt_set_lists_the_known() -> None:
     with pytest.raises(ValueError, match="known: mammography, phantom"):
-        load_prompt_set("../models")
+        read_prompt_set("../models")

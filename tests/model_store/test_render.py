@@ -132,6 +132,17 @@ def test_padding_that_is_air_already_changes_nothing() -> None:
     assert np.array_equal(canvas, plain(pixels))
 
 
+@pytest.mark.parametrize(("inverted", "far"), [(True, 65535), (False, -32768)])
+def test_padding_far_below_the_image_does_not_take_its_greys(inverted: bool, far: int) -> None:
+    kind = np.uint16 if inverted else np.int16
+    good = breast_pixels(200, 160).astype(kind)
+    good = (4095 - good).astype(kind) if inverted else good
+    padded = good.copy()
+    padded[:, 150:] = far
+    canvas = render(mammogram(padded, inverted=inverted, padding=(far, far)), RECIPE).canvas
+    assert np.array_equal(canvas, render(mammogram(good, inverted=inverted), RECIPE).canvas)
+
+
 def test_an_image_of_padding_alone_is_refused() -> None:
     with pytest.raises(Refused, match="padding") as refused:
         render(mammogram(breast_pixels(64, 48), padding=(0, 4095)), RECIPE)

@@ -55,10 +55,10 @@ def _score(finding: Mapping[str, Any]) -> str:
 def _print_notes(console: Console, result: Mapping[str, Any]) -> None:
     how = result["aggregation"]
     calibrated = all(finding["calibrated"] for finding in result["study"]["findings"])
-    kind = "calibrated probabilities" if calibrated else "not calibrated: fit for ranking only"
+    kind = "calibrated on the data of the model card" if calibrated else "fit for ranking only"
     console.print(
         f"Breast: {how['views']} of its views; study: {how['breasts']} of the breasts. "
-        f"Scores are {kind}."
+        f"The scores are {kind}."
     )
     for warning in result["warnings"]:
         console.print(f"[yellow]warning: {warning}[/yellow]")

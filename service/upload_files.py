@@ -26,7 +26,7 @@ class UploadLimits:
     files: int
     idle_s: float
     field_bytes: int = 64 * 1024
-    fields: int = 64
+    fields: int = 128
 
     @classmethod
     def of(cls, settings: Settings) -> "UploadLimits":

@@ -164,6 +164,12 @@ async def test_a_field_over_the_limit_is_too_large(area: UploadArea) -> None:
     await refused(area, TooLarge, body, kind)
 
 
+async def test_endless_fields_are_refused(area: UploadArea) -> None:
+    part = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="a"\r\n\r\nx\r\n'
+    body = f"{part * 129}--{BOUNDARY}--".encode()
+    await refused(area, TooLarge, body, f"multipart/form-data; boundary={BOUNDARY}")
+
+
 async def test_endless_part_headers_are_refused(area: UploadArea) -> None:
     body = f"--{BOUNDARY}\r\nX-A: {'a' * 10_000}".encode()
     await refused(area, MalformedRequest, body, RELATED)

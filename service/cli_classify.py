@@ -71,7 +71,7 @@ def classify(
     try:
         with _service(url) as address:
             failed = _run(address, studies, fields, as_json=as_json)
-    except (ServingError, EmbeddedServerError) as error:
+    except (ServingError, EmbeddedServerError, ClientError) as error:
         Console(stderr=True).print(f"[red]{escape(str(error))}[/red]")
         raise typer.Exit(1) from error
     if failed:

@@ -4,6 +4,7 @@ Waits and tries again where the service says so (429, 503 with Retry-After).
 """
 
 import contextlib
+import ipaddress
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -28,7 +29,12 @@ class Client:
     """Use as a context manager: `with Client("http://127.0.0.1:8000") as client`."""
 
     def __init__(self, url: str, *, tries: int = 5) -> None:
-        self._http = httpx.Client(base_url=url, timeout=TIMEOUT_S)
+        try:
+            self._http = httpx.Client(
+                base_url=url, timeout=TIMEOUT_S, trust_env=not _is_this_machine(url)
+            )
+        except (ValueError, ImportError, httpx.InvalidURL) as error:
+            raise ClientError(f"{url} cannot be called ({error})") from error
         self._tries = tries
 
     def __enter__(self) -> Self:
@@ -43,10 +49,11 @@ class Client:
         """Score `paths` as one study, called `names` in the answer. Raises ClientError."""
         for left in reversed(range(self._tries)):
             with _opened(paths) as streams:
-                files = [("files", pair) for pair in zip(names, streams, strict=True)]
+                shown = [name.encode(errors="replace").decode() for name in names]
+                files = [("files", pair) for pair in zip(shown, streams, strict=True)]
                 try:
                     response = self._http.post("/v1/classify", files=files, data=dict(fields))
-                except httpx.HTTPError as error:
+                except (httpx.HTTPError, httpx.InvalidURL) as error:
                     raise ClientError(
                         f"no answer from {self._http.base_url} ({type(error).__name__})"
                     ) from error
@@ -54,6 +61,15 @@ class Client:
                 break
             time.sleep(_wait_s(response))
         return _answer(response)
+
+
+def _is_this_machine(url: str) -> bool:
+    """Never asked of a proxy (HTTP_PROXY): that one's 127.0.0.1 is another."""
+    try:
+        host = httpx.URL(url).host
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except (ValueError, httpx.InvalidURL):
+        return False
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ import httpx
 import uvicorn
 
 from service.app import create_app
+from service.http_protocol import BoundedHttp
 from service.queue.embedded import EmbeddedServer
 from service.settings import Settings
 from service.supervisor import Supervisor
@@ -91,6 +92,8 @@ class Serving:
     def _run(self, listener: socket.socket, redis_url: str) -> None:
         config = uvicorn.Config(
             create_app(self._settings, redis_url=redis_url),
+            http=BoundedHttp,
+            ws="none",
             log_config=None,
             access_log=False,
             server_header=False,
@@ -119,9 +122,15 @@ def _listen(settings: Settings) -> socket.socket:
         return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise ServingError(
-            f"cannot listen on {settings.host}:{settings.port} ({error.strerror}); "
-            "set MAMMO_PORT to another port, or to 0 for a free one"
+            f"cannot listen on {settings.host}:{settings.port} ({_reason(error)}); set MAMMO_PORT "
+            "to another port, or to 0 for a free one, and MAMMO_HOST to an address of this machine"
         ) from error
+
+
+def _reason(error: OSError) -> str:
+    """The plain words for it: `socket` puts the address into strerror once more."""
+    unresolved = isinstance(error, socket.gaierror) or error.errno is None
+    return str(error.strerror) if unresolved else os.strerror(error.errno or 0)
 
 
 def _url(host: str, listener: socket.socket) -> str:

@@ -6,6 +6,7 @@ One frozen object, made at the rim (cli) and passed on. docs/settings.md is held
 import os
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -137,6 +138,23 @@ class Settings(BaseSettings):
     def _empty_is_unset(cls, value: object) -> object:
         return None if value == "" else value
 
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _any_case(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _usable_url(cls, value: str | None) -> str | None:
+        """Its words stay out of the message: there is a password in it."""
+        try:
+            usable = value is None or _is_redis_url(value)
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ValueError("expected redis://, rediss:// or unix://, as redis://host:6379/0")
+        return value
+
     @model_validator(mode="after")
     def _limits_agree(self) -> "Settings":
         if self.deadline_s > self.max_deadline_s:
@@ -153,3 +171,11 @@ class Settings(BaseSettings):
         values = self.model_dump(mode="json", exclude_none=True)
         values["accept_licences"] = ",".join(self.accept_licences)
         return {f"{ENV_PREFIX}{name.upper()}": str(value) for name, value in values.items()}
+
+
+def _is_redis_url(url: str) -> bool:
+    """Raises ValueError for a port that is none."""
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return bool(parts.path)
+    return parts.scheme in ("redis", "rediss") and parts.port != 0

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 import secrets
 import shutil
 import time
@@ -38,6 +39,8 @@ ACCEPTED = (FORM, DICOM, RELATED, ZIP_TYPES[0])
 DRAIN_BYTES = 64 << 20
 DRAIN_S = 5.0
 RETRY_AFTER_S = 1.0
+TOKEN = re.compile(r"[0-9a-f]{16}")
+"""Name of a process' folder."""
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -243,8 +246,10 @@ def _lock(path: Path, *, wait: bool) -> int:
 
 def remove_leftovers(root: Path) -> None:
     """Delete upload folders that no living process holds: what a crash left behind."""
-    for folder in [path for path in root.iterdir() if path.is_dir()]:
-        lock = root / f"{folder.name}.lock"
+    for lock in root.glob("*.lock"):
+        folder = lock.with_suffix("")
+        if not TOKEN.fullmatch(folder.name):
+            continue  # not ours
         with contextlib.suppress(BlockingIOError):
             handle = _lock(lock, wait=False)
             shutil.rmtree(folder, ignore_errors=True)

@@ -36,7 +36,7 @@ from service.queue.loading import load_models
 from service.queue.worker_queue import Contents, Delivery, WorkerQueue
 from service.settings import Settings
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("service.queue.worker")  # it is __main__ where a service starts it
 
 IDLE_S = 0.5
 """How long an idle worker waits for an entry; also how soon it notices SIGTERM."""

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 
 from service import errors
 from service.openapi import SERVER_TIMING, upload_body
-from service.parameters import OF_EMBED, embed_request, invalid
+from service.parameters import OF_EMBED, SHOWN_CHARS, embed_request, invalid
 from service.routes.classify import FAULTS
 from service.routes.uploading import parameters, read_json, received, unless_caller_leaves
 from service.schemas import EmbedResult
@@ -60,6 +60,6 @@ def _fields(body: Any) -> list[tuple[str, str]]:
         values = value if isinstance(value, list) else [value]
         for one in values:
             if isinstance(one, bool) or not isinstance(one, str | int | float):
-                raise invalid(name[:40], "expected text")
+                raise invalid(ascii(name[:SHOWN_CHARS])[1:-1], "expected text")
             fields.append((name, one if isinstance(one, str) else json.dumps(one)))
     return fields

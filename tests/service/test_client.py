@@ -74,3 +74,30 @@ def test_an_answer_that_is_no_json_is_told_by_its_status(
     answers += [(502, {}, b"<html>")]
     with Client(url) as client, pytest.raises(ClientError, match="502: Bad Gateway"):
         client.classify([image], names=["a"], fields={})
+
+
+def test_this_machine_is_never_asked_of_a_proxy(
+    scripted: tuple[str, list[Answer]], image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
+    url, answers = scripted
+    for address in (url, url.replace("127.0.0.1", "localhost")):
+        answers.append((200, {}, b'{"id": "1"}'))
+        with Client(address) as client:
+            assert client.classify([image], names=["a"], fields={}) == {"id": "1"}
+
+
+def test_a_file_name_that_is_not_utf8_is_sent_all_the_same(
+    scripted: tuple[str, list[Answer]], image: Path
+) -> None:
+    url, answers = scripted
+    answers.append((200, {}, b'{"id": "1"}'))
+    with Client(url) as client:
+        assert client.classify([image], names=["a\udcff.dcm"], fields={}) == {"id": "1"}
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8000", "http://127.0.0.1:x", "ftp://x", "", "http://"])
+def test_an_address_that_is_none_is_a_plain_message(url: str, image: Path) -> None:
+    with pytest.raises(ClientError), Client(url) as client:
+        client.classify([image], names=["a"], fields={})

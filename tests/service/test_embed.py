@@ -75,6 +75,7 @@ def test_bad_images_alone_are_refused(service: Live) -> None:
         {"texts": ["a\u0000b"]},
         {"texts": ["x"] * 65},
         {"texts": [None]},
+        {"\ud800": [None]},
         {"texts": [True]},
         {"texts": [["x"]]},
         {"texts": ["x"], "findings": "mass"},

@@ -87,3 +87,22 @@ def test_a_worker_reads_back_the_settings_it_was_given(
     for name, value in given.environment().items():
         monkeypatch.setenv(name, value)
     assert Settings() == given
+
+
+@pytest.mark.parametrize(
+    "url", ["canary", "http://:canary@h", "redis://:canary@h:x/0", "redis://h:99999", "unix://"]
+)
+def test_a_queue_address_that_is_none_is_refused_without_its_password(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAMMO_REDIS_URL", url)
+    with pytest.raises(ValidationError, match="expected redis://") as caught:
+        Settings()
+    assert "canary" not in str(
+        caught.value.errors(include_url=False, include_input=False)[0]["msg"]
+    )
+
+
+def test_a_log_level_is_known_in_capitals_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAMMO_LOG_LEVEL", "DEBUG")
+    assert Settings().log_level == "debug"

@@ -285,6 +285,7 @@ async def test_files_are_for_the_owner_only(area: UploadArea) -> None:
 
 def test_leftovers_of_a_dead_process_go_and_those_of_a_living_stay(tmp_path: Path) -> None:
     dead = tmp_path / "0123456789abcdef"
+    (tmp_path / "0123456789abcdef.lock").touch()
     (dead / "request").mkdir(parents=True)
     (dead / "request" / "1").write_bytes(b"pixels")
     neighbour = UploadArea(tmp_path, LIMITS, max_concurrent=1)
@@ -296,3 +297,14 @@ def test_leftovers_of_a_dead_process_go_and_those_of_a_living_stay(tmp_path: Pat
     mine.close()
     neighbour.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_folders_that_are_not_ours_are_let_be(tmp_path: Path) -> None:
+    mine = [tmp_path / "holiday", tmp_path / "fedcba9876543210", tmp_path / "photos"]
+    for folder in mine:
+        folder.mkdir()
+    (tmp_path / "photos.lock").touch()
+    area = UploadArea(tmp_path, LIMITS, max_concurrent=1)
+    area.open()
+    area.close()
+    assert all(folder.is_dir() for folder in mine)

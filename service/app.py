@@ -20,6 +20,7 @@ from service.middleware import RequestContext
 from service.parameters import Deadlines
 from service.queue.streams import QueueClient
 from service.readiness import Readiness
+from service.room import Room
 from service.routes import classify, docs, embed, health, models
 from service.routes import problems as problem_types
 from service.schemas import RESEARCH_USE
@@ -34,6 +35,9 @@ DESCRIPTION = f"""Zero-shot questions about mammograms: DICOM in, scores out. {R
 
 Errors are RFC 9457 problems; their types are described at GET /problems/{{slug}}.
 """
+
+ROOM_OF_QUEUE = 2
+"""Images in hand over images in the queue: some are decoded while others run."""
 
 
 def create_app(settings: Settings, *, redis_url: str) -> FastAPI:
@@ -98,6 +102,7 @@ async def _start(
         ),
         catalog=catalog,
         uploads=uploads,
+        room=Room(ROOM_OF_QUEUE * settings.queue_max_images, metrics),
         queue=queue,
         embedder=embedder,
         readiness=Readiness(catalog, embedder),

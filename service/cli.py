@@ -6,7 +6,6 @@ from types import FrameType
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 
@@ -14,11 +13,12 @@ from service import logs
 from service.cli_classify import classify
 from service.cli_models import models_app
 from service.cli_render import render
+from service.cli_settings import settings_or_exit
 from service.client import ClientError
 from service.demo import run_demo
 from service.queue.embedded import EmbeddedServerError
 from service.serving import Serving, ServingError
-from service.settings import ENV_PREFIX, Settings
+from service.settings import Settings
 from service.version import VERSION
 
 FIRST_READY_S = 24 * 3600.0
@@ -91,14 +91,8 @@ def _announce(serving: Serving) -> None:
 
 
 def _settings(*, default_level: str | None = None) -> Settings:
-    """From the environment; a value that cannot be used ends the command with its name."""
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        for one in error.errors(include_url=False, include_input=False):
-            name = f"{ENV_PREFIX}{'_'.join(map(str, one['loc'])).upper()}" if one["loc"] else ""
-            Console(stderr=True).print(f"[red]{escape(name)} {escape(one['msg'])}[/red]")
-        raise typer.Exit(2) from error
+    """From the environment; logging is set up by them."""
+    settings = settings_or_exit()
     if default_level is not None and "log_level" not in settings.model_fields_set:
         settings = settings.model_copy(update={"log_level": default_level})
     logs.configure(settings)

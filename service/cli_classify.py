@@ -19,11 +19,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from service import logs
+from service.cli_settings import settings_or_exit
 from service.cli_tables import print_study
 from service.client import Client, ClientError
 from service.queue.embedded import EmbeddedServerError
 from service.serving import Serving, ServingError
-from service.settings import Settings
 
 AT_ONCE = 4
 READY_S = 120.0
@@ -105,7 +105,7 @@ def _service(url: str | None) -> Iterator[str]:
         yield url
         return
     with tempfile.TemporaryDirectory(prefix="mammoserve-") as folder:
-        settings = Settings(port=0, data=Path(folder), log_level="error")
+        settings = settings_or_exit(port=0, data=Path(folder), log_level="error")
         logs.configure(settings)
         with Serving(settings) as serving:
             if not serving.wait_ready(READY_S):
@@ -153,7 +153,9 @@ def _show_error(errors: Console, study: Study, error: ClientError, *, as_json: b
     folder = study.paths[0].parent
     errors.print(f"[red]{escape(str(folder))}: {escape(str(error))}[/red]")
     for item in error.problem.get("errors", ()):
-        errors.print(f"  {escape(item.get('file', ''))}: {item.get('code', '')} {item['message']}")
+        if "file" in item:
+            said = f"{item['file']}: {item.get('code', '')} {item['message']}"
+            errors.print(f"  {escape(said)}")
 
 
 def _progress(console: Console) -> Progress:

@@ -15,6 +15,7 @@ from model_store.errors import StoreError
 from model_store.manifest import Recipe
 from model_store.refusals import Refused
 from model_store.store import ModelStore
+from service.cli_settings import settings_or_exit
 from service.decode_pool import DecodedImage, DecodePool, DecodePoolError
 from service.settings import MIB, Settings
 
@@ -33,7 +34,7 @@ def render(file: File, output: Output, recipe: RecipeName = None, model: ModelNa
     if recipe is not None and model is not None:
         raise typer.BadParameter("give --recipe or --model, not both")
     errors = Console(stderr=True, soft_wrap=True)
-    settings = Settings()
+    settings = settings_or_exit()
     try:
         wanted = _recipe_of(settings, model) if model else Recipe.model_validate({})
         decoded = asyncio.run(_decoded(settings, file.absolute(), wanted))
@@ -41,7 +42,11 @@ def render(file: File, output: Output, recipe: RecipeName = None, model: ModelNa
         errors.print(f"[red]{escape(str(error))}[/red]")
         raise typer.Exit(1) from error
     pixels = np.frombuffer(decoded.canvas, dtype=np.uint8).reshape(decoded.shape)
-    Image.fromarray(pixels).save(output, format="PNG")
+    try:
+        Image.fromarray(pixels).save(output, format="PNG")
+    except OSError as error:
+        errors.print(f"[red]{escape(str(output))} cannot be written ({error.strerror})[/red]")
+        raise typer.Exit(1) from error
     for code in decoded.warnings:
         errors.print(f"[yellow]warning: {code.value}[/yellow]")
 

@@ -47,6 +47,10 @@ class Metrics:
         self.rate = gauge(
             "mammo_worker_items_per_second", "Sum of what workers measure", ("model",)
         )
+        self.passes = gauge(
+            "mammo_worker_batches", "Batches of images that living workers ran", ("model",)
+        )
+        self.batched = gauge("mammo_worker_batched_images", "Images in these batches", ("model",))
 
     @contextmanager
     def timed(self, histogram: Histogram) -> Iterator[None]:

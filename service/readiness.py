@@ -52,4 +52,9 @@ async def update_gauges(metrics: Metrics, queue: QueueClient, keys: list[str]) -
             serving = [w for w in workers if any(m["key"] == key for m in w["models"])]
             metrics.depth.labels(key).set(await queue.depth(key))
             metrics.workers.labels(key).set(len(serving))
-            metrics.rate.labels(key).set(sum(w["items_per_s"].get(key, 0.0) for w in serving))
+            for gauge, name in (
+                (metrics.rate, "items_per_s"),
+                (metrics.passes, "passes"),
+                (metrics.batched, "images"),
+            ):
+                gauge.labels(key).set(sum(w.get(name, {}).get(key, 0) for w in serving))

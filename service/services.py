@@ -11,6 +11,7 @@ from service.metrics import Metrics
 from service.parameters import Deadlines
 from service.queue.streams import QueueClient
 from service.readiness import Readiness
+from service.room import Room
 from service.studies import Studies
 from service.uploads import UploadArea
 
@@ -22,6 +23,7 @@ class Services:
     studies: Studies
     catalog: Catalog
     uploads: UploadArea
+    room: Room
     queue: QueueClient
     embedder: Embedder
     readiness: Readiness

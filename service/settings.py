@@ -101,7 +101,10 @@ class Settings(BaseSettings):
         default=300, gt=0, description="Longest deadline a request may ask for."
     )
     queue_max_images: int = Field(
-        default=256, ge=1, description="Images and sentences that may wait or run; more get 429."
+        default=256,
+        ge=1,
+        description="Images and sentences that may wait or run; more get 429. One API process "
+        "holds at most twice as many images.",
     )
     max_batch: int = Field(
         default=8, ge=1, le=256, description="Most images in one pass of the model."

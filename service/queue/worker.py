@@ -70,6 +70,8 @@ class Worker:
         self._max_batch = max_batch
         self._batch_wait_s = batch_wait_s
         self._rates: dict[str, float] = {}
+        self._passes = {served.key: 0 for served in models}
+        self._images = {served.key: 0 for served in models}
         self._claim_at = 0.0
         self._started_ms = now_ms()
         self._heartbeat = Heartbeat(queue, about=self._about, lease_s=lease_s, stall_s=stall_s)
@@ -167,6 +169,8 @@ class Worker:
             wanted = [pair for pair in piece if not self._expired(pair[0])]
             if not wanted:
                 continue
+            self._passes[served.key] += 1
+            self._images[served.key] += len(wanted)
             found = run_isolated(run, [canvas for _, canvas in wanted], check=executor.check_golden)
             for (it, _), result in zip(wanted, found, strict=True):
                 self._complete(it, result)
@@ -191,6 +195,8 @@ class Worker:
                 {"key": served.key, "digest": served.digest} for served in self._models.values()
             ],
             "items_per_s": dict(self._rates),
+            "passes": dict(self._passes),
+            "images": dict(self._images),
         }
 
 

@@ -23,9 +23,10 @@ MAX_JSON_BYTES = 1 << 20
 
 @asynccontextmanager
 async def received(request: Request, services: Services) -> AsyncIterator[Upload]:
-    """The request's body on disk, for as long as it is worked on."""
+    """The request's body on disk and room for its images, for as long as it is worked on."""
     async with services.uploads.receive(request.headers, _chunks(request)) as upload:
-        yield upload
+        with services.room.hold(len(upload.files)):
+            yield upload
 
 
 def parameters(request: Request, fields: Pairs = ()) -> Pairs:

@@ -252,3 +252,21 @@ def test_the_demo_scores_a_real_study_and_ends_without_a_terminal(
     for words in ("1-280.dcm", "left breast", "right breast", "study", "curl http://127.0.0.1"):
         assert words in output
     assert "several_studies" in output, "each view of this archive is a study of its own"
+
+
+def test_a_setting_that_cannot_be_used_is_named_by_every_command(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAMMO_WORKERS", "many")
+    image = str(next(study.iterdir()))
+    for command in (["classify", image], ["render", image, "-o", str(tmp_path / "x.png")]):
+        result = runner.invoke(app, command)
+        assert result.exit_code == 2, result.output
+        assert "MAMMO_WORKERS" in result.output
+
+
+def test_a_picture_that_cannot_be_written_is_told(study: Path, tmp_path: Path) -> None:
+    image, output = str(next(study.iterdir())), str(tmp_path / "nowhere" / "x.png")
+    result = runner.invoke(app, ["render", image, "-o", output])
+    assert result.exit_code == 1
+    assert "cannot be written" in result.output

@@ -46,6 +46,7 @@ def zero_shot(
     model: Annotated[str, typer.Option(help="Name of the model.")] = "mammo-demo",
     studies: Annotated[int, typer.Option(min=2, help="Phantom studies to measure on.")] = 200,
     seed: Annotated[int, typer.Option(help="Series of the phantoms: one never trained on.")] = 4,
+    contrast: Annotated[float, typer.Option(help="Factor on every lesion's brightness.")] = 1.0,
     work: WorkOption = WORK,
     store: StoreOption = MODELS,
 ) -> None:
@@ -55,8 +56,9 @@ def zero_shot(
 
     try:
         version = ModelStore(store).find(model)
+        rules = PhantomRules(contrast=contrast)
         metrics = measure(
-            version, seed=seed, studies=studies, rules=PhantomRules(), work=work, say=typer.echo
+            version, seed=seed, studies=studies, rules=rules, work=work, say=typer.echo
         )
     except (StoreError, ValueError) as error:
         raise typer.BadParameter(str(error)) from error

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import torch
 from torch import Tensor, nn
@@ -115,6 +116,18 @@ def _export(
             external_data=False,
             verbose=False,
         )
+    _without_traces(path)
+
+
+def _without_traces(path: Path) -> None:
+    """Drop what the exporter notes of its machine: stack traces with file paths, at every node."""
+    graph = onnx.load(path)
+    for holder in (*graph.graph.node, *graph.graph.value_info, *graph.graph.initializer):
+        holder.ClearField("metadata_props")
+        holder.ClearField("doc_string")
+    graph.graph.ClearField("metadata_props")
+    graph.ClearField("metadata_props")
+    onnx.save(graph, path)
 
 
 def check_parity(model: Clip, folder: Path, *, golden: Golden, max_tokens: int) -> float:

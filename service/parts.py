@@ -21,11 +21,18 @@ MOST_PIECES = 512
 """Buffers of one writev call; the kernel's limit is 1,024."""
 
 
+FRESH = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+
+
 @dataclass(slots=True)
 class _Pending:
-    """Bytes of one file that are not on the disk yet; `last`: the file is complete with them."""
+    """Bytes of one file that are not on the disk yet; `last`: the file is complete with them.
 
-    handle: int
+    Opened when it is written: many small files would hold a handle each until then.
+    """
+
+    path: Path
+    handle: int = -1
     pieces: list[memoryview] = field(default_factory=list)
     last: bool = False
 
@@ -56,8 +63,7 @@ class Receiver:
             raise TooLarge(f"More than {self.limits.files} files in one request.")
         self._name = display_name(name)
         self._path = self.new_path()
-        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
-        self._pending.append(_Pending(os.open(self._path, flags, 0o600)))
+        self._pending.append(_Pending(self._path))
         self._size = 0
 
     def begin(self, headers: dict[str, str]) -> None:
@@ -84,13 +90,17 @@ class Receiver:
 
     def close(self) -> None:
         """Give up what has not been written."""
-        while self._pending:
-            os.close(self._pending.pop().handle)
+        for pending in self._pending:
+            if pending.handle >= 0:
+                os.close(pending.handle)
+        self._pending.clear()
 
     def _write(self) -> None:
         """Complete files leave the list; an open one stays, without its bytes."""
         while self._pending:
             first = self._pending[0]
+            if first.handle < 0:
+                first.handle = os.open(first.path, FRESH, 0o600)
             for start in range(0, len(first.pieces), MOST_PIECES):
                 _write_all(first.handle, first.pieces[start : start + MOST_PIECES])
             first.pieces.clear()

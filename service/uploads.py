@@ -41,6 +41,7 @@ DRAIN_S = 5.0
 RETRY_AFTER_S = 1.0
 TOKEN = re.compile(r"[0-9a-f]{16}")
 """Name of a process' folder."""
+NO_HANDLE = {errno.EMFILE, errno.ENFILE}
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -224,10 +225,12 @@ def _expand(receiver: Receiver, budget: Budget) -> tuple[UploadedFile, ...]:
 
 @contextlib.contextmanager
 def _no_space_is_ours() -> Iterator[None]:
-    """A full disk is the operator's concern (503), not the caller's."""
+    """A full disk is the operator's concern (503), not the caller's; no free handle is 429."""
     try:
         yield
     except OSError as error:
+        if error.errno in NO_HANDLE:
+            raise TooBusy("Too many files at once.", retry_after_s=RETRY_AFTER_S) from error
         if error.errno in NO_SPACE:
             raise StorageFull("No space left for uploads.", retry_after_s=30) from error
         raise

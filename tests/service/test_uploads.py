@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import resource
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -308,3 +310,30 @@ def test_folders_that_are_not_ours_are_let_be(tmp_path: Path) -> None:
     area.open()
     area.close()
     assert all(folder.is_dir() for folder in mine)
+
+
+async def test_small_files_that_wait_to_be_written_hold_no_handles(area: UploadArea) -> None:
+    body, kind = form(*[(f"{i}.dcm", b"x") for i in range(5)])
+    handles: list[int] = []
+
+    async def half_way() -> AsyncIterator[bytes]:
+        handles.append(psutil.Process().num_fds())
+        yield body[:-10]
+        handles.append(psutil.Process().num_fds())
+        yield body[-10:]
+
+    async with area.receive({"content-type": kind}, half_way()) as upload:
+        assert [file.path.read_bytes() for file in upload.files] == [b"x"] * 5
+    assert handles[1] == handles[0]
+
+
+async def test_no_handle_left_is_busy_and_no_fault(area: UploadArea) -> None:
+    body, kind = form(("a.dcm", b"x"))
+    await asyncio.to_thread(len, "")  # the thread's own handles are there already
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        with pytest.raises(TooBusy):
+            await received(area, body, kind)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -80,3 +80,12 @@ def test_it_tells_sick_phantoms_from_healthy_ones_it_never_saw(
 def test_it_takes_any_sentence(runtime: ModelRuntime) -> None:
     vectors = runtime.embed_texts(["", "ß 乳房 🙂", "architectural distortion " * 60])
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("graph", ["image.onnx", "text.onnx"])
+def test_its_graphs_hold_nothing_of_the_machine_that_made_them(
+    version: ModelVersion, graph: str
+) -> None:
+    content = (version.path / graph).read_bytes()
+    assert b"site-packages" not in content
+    assert b".py" not in content

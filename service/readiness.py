@@ -3,6 +3,7 @@
 A worker's heartbeat exists only after its golden check passed, and ends with its loop.
 """
 
+import asyncio
 import contextlib
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from service.metrics import Metrics
 from service.queue.streams import QueueClient, QueueDown
 
 RETRY_AFTER_S = 2.0
+PROBE_S = 2.0
+"""A queue that does not answer for this long: probes and scrapers wait no longer themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +32,9 @@ class Readiness:
         except (UnknownModel, NoWorker):
             raise _not_ready("no_model", "the store has no readable default model") from None
         try:
-            serving = await self.embedder.serving(version)
-        except QueueDown:
+            async with asyncio.timeout(PROBE_S):
+                serving = await self.embedder.serving(version)
+        except (QueueDown, TimeoutError):
             raise _not_ready("queue_unreachable", "the queue does not answer") from None
         if not serving:
             raise _not_ready("no_worker", f"no living worker has verified {version.key}")
@@ -46,15 +50,20 @@ def _not_ready(code: str, message: str) -> NotReady:
 
 async def update_gauges(metrics: Metrics, queue: QueueClient, keys: list[str]) -> None:
     """Queue depth and workers for the served models; left as they were while the queue is down."""
-    with contextlib.suppress(QueueDown):
-        workers = await queue.workers()
-        for key in keys:
-            serving = [w for w in workers if any(m["key"] == key for m in w["models"])]
-            metrics.depth.labels(key).set(await queue.depth(key))
-            metrics.workers.labels(key).set(len(serving))
-            for gauge, name in (
-                (metrics.rate, "items_per_s"),
-                (metrics.passes, "passes"),
-                (metrics.batched, "images"),
-            ):
-                gauge.labels(key).set(sum(w.get(name, {}).get(key, 0) for w in serving))
+    with contextlib.suppress(QueueDown, TimeoutError):
+        async with asyncio.timeout(PROBE_S):
+            await _update(metrics, queue, keys)
+
+
+async def _update(metrics: Metrics, queue: QueueClient, keys: list[str]) -> None:
+    workers = await queue.workers()
+    for key in keys:
+        serving = [w for w in workers if any(m["key"] == key for m in w["models"])]
+        metrics.depth.labels(key).set(await queue.depth(key))
+        metrics.workers.labels(key).set(len(serving))
+        for gauge, name in (
+            (metrics.rate, "items_per_s"),
+            (metrics.passes, "passes"),
+            (metrics.batched, "images"),
+        ):
+            gauge.labels(key).set(sum(w.get(name, {}).get(key, 0) for w in serving))

@@ -1,5 +1,6 @@
 """Which model version a request means. Knows nothing of HTTP, queues or pixels."""
 
+import contextlib
 import logging
 from pathlib import Path
 
@@ -21,6 +22,20 @@ class Catalog:
     def names(self) -> list[str]:
         """Models in the store, sorted."""
         return self.store.names()
+
+    def readable(self) -> list[ModelVersion]:
+        """The newest version of each model whose files can be read; the others are logged."""
+        found: list[ModelVersion] = []
+        for name in self.names():
+            with contextlib.suppress(UnknownModel, NoWorker):
+                found.append(self.find(name))
+        return found
+
+    def is_default(self, name: str) -> bool:
+        """Whether this model answers a request that names none."""
+        if self._default is not None:
+            return name == self._default.partition("/")[0]
+        return name in self.names()[:1]
 
     def default(self) -> ModelVersion:
         """What answers where a request names no model. Raises UnknownModel in an empty store."""

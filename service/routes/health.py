@@ -32,6 +32,6 @@ async def readyz(services: ServicesOf) -> Health:
 )
 async def metrics(services: ServicesOf) -> Response:
     """Prometheus text format."""
-    keys = [services.catalog.find(name).key for name in services.catalog.names()]
+    keys = [version.key for version in services.catalog.readable()]
     await update_gauges(services.metrics, services.queue, keys)
     return Response(services.metrics.text(), headers={"Content-Type": CONTENT_TYPE})

@@ -1,11 +1,15 @@
 """GET /v1/models: what can be asked for, and what it is."""
 
+import asyncio
+
 from fastapi import APIRouter
 
 from model_store.manifest import Manifest
+from model_store.store import ModelVersion
 from service import errors
 from service.openapi import problems
 from service.queue.streams import QueueDown
+from service.readiness import PROBE_S
 from service.schemas import ModelList, ModelSummary
 from service.services import Services, ServicesOf
 
@@ -15,14 +19,14 @@ FAULTS = problems(errors.UnknownModel, errors.InvalidParameter)
 
 @router.get("", responses=problems())
 async def list_models(services: ServicesOf) -> ModelList:
-    """Every model, its versions, and whether a worker serves it now."""
-    return ModelList(models=[await _summary(services, name) for name in services.catalog.names()])
+    """Every readable model, its versions, and whether a worker serves it now."""
+    return ModelList(models=[await _summary(services, one) for one in services.catalog.readable()])
 
 
 @router.get("/{name}", responses=FAULTS)
 async def get_model(name: str, services: ServicesOf) -> ModelSummary:
     """One model."""
-    return await _summary(services, services.catalog.find(name).manifest.name)
+    return await _summary(services, services.catalog.find(name))
 
 
 @router.get("/{name}/{version}", responses=FAULTS)
@@ -31,11 +35,12 @@ async def get_model_version(name: str, version: str, services: ServicesOf) -> Ma
     return services.catalog.find(f"{name}/{version}").manifest
 
 
-async def _summary(services: Services, name: str) -> ModelSummary:
-    latest = services.catalog.find(name)
+async def _summary(services: Services, latest: ModelVersion) -> ModelSummary:
+    name = latest.manifest.name
     try:
-        ready = bool(await services.embedder.serving(latest))
-    except QueueDown:
+        async with asyncio.timeout(PROBE_S):
+            ready = bool(await services.embedder.serving(latest))
+    except (QueueDown, TimeoutError):
         ready = False
     return ModelSummary(
         name=name,
@@ -44,6 +49,6 @@ async def _summary(services: Services, name: str) -> ModelSummary:
         family=latest.manifest.family,
         description=latest.manifest.description,
         findings=[finding.name for finding in latest.manifest.findings],
-        default=services.catalog.default().manifest.name == name,
+        default=services.catalog.is_default(name),
         ready=ready,
     )

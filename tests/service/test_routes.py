@@ -157,3 +157,17 @@ def test_every_code_of_an_archive_is_documented() -> None:
     assert [row[0].strip("`") for row in documented("archive_")] == [
         code.value for code in ArchiveCode
     ]
+
+
+def test_a_model_that_cannot_be_read_hides_neither_the_others_nor_the_metrics(
+    tmp_path: Path,
+) -> None:
+    make_tiny_model(tmp_path / "models")
+    bad = tmp_path / "models" / "bad" / "1"
+    bad.mkdir(parents=True)
+    (bad / "manifest.json").write_text("{")
+    with live(tmp_path, model=None, ready=False) as running:
+        assert running.client.get("/metrics").status_code == 200
+        listed = running.client.get("/v1/models").json()["models"]
+        assert [(model["name"], model["default"]) for model in listed] == [("tiny", False)]
+        problem(running.client.get("/v1/models/bad"), "no-worker")

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from fastapi import FastAPI, File, Request, UploadFile
 
+from service.allocator import keep_large_buffers
 from service.settings import Settings
 from service.upload_files import UploadLimits
 from service.uploads import UploadArea
@@ -23,6 +24,7 @@ async def with_upload_file(files: Annotated[list[UploadFile], File()]) -> int:
 
 @asynccontextmanager
 async def _area(app: FastAPI) -> AsyncIterator[None]:
+    keep_large_buffers()
     settings = Settings()
     app.state.area = UploadArea(
         Path(os.environ["BENCH_UPLOADS"]), UploadLimits.of(settings), max_concurrent=16

@@ -16,6 +16,7 @@ from bench.images import distinct, form
 from bench.rows import Row
 
 TIMES = 6
+UVICORN = (sys.executable, "-m", "uvicorn", "--log-level=error")
 
 
 def run() -> list[Row]:
@@ -59,7 +60,7 @@ def _served(app: str) -> Iterator[tuple[int, psutil.Process]]:
     port = _free_port()
     with tempfile.TemporaryDirectory(prefix="mammo-bench-") as folder:
         process = subprocess.Popen(
-            [sys.executable, "-m", "uvicorn", f"bench.upload_apps:{app}", f"--port={port}"],
+            [*UVICORN, f"bench.upload_apps:{app}", f"--port={port}"],
             env=os.environ | {"BENCH_UPLOADS": folder},
         )
         try:

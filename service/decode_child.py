@@ -23,6 +23,7 @@ import cv2
 from model_store.dicom_input import read_mammogram
 from model_store.refusals import RefusalCode, Refused
 from model_store.render import render
+from service.allocator import keep_large_buffers
 from service.decode_messages import LENGTH_BYTES, Decoded, Failed, Rejected, Request
 
 NICENESS = 5
@@ -35,6 +36,7 @@ def main() -> None:
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
     cv2.setNumThreads(1)
+    keep_large_buffers()
     os.nice(NICENESS)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (memory_mb << 20, memory_mb << 20))

@@ -15,6 +15,7 @@ from typing import Self
 import httpx
 import uvicorn
 
+from service.allocator import keep_large_buffers
 from service.app import create_app
 from service.http_protocol import BoundedHttp
 from service.queue.embedded import EmbeddedServer
@@ -61,6 +62,7 @@ class Serving:
     def start(self) -> None:
         """Everything, in the order it is needed. Raises ServingError or EmbeddedServerError."""
         os.umask(0o077)  # whatever this process writes from now on is its owner's alone
+        keep_large_buffers()
         settings = self._settings
         with contextlib.ExitStack() as closing:
             listener = closing.enter_context(_listen(settings))

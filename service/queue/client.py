@@ -29,7 +29,7 @@ from service.queue.keys import (
 
 logger = logging.getLogger(__name__)
 
-POLL_S = 0.25
+POLL_S = 1.0
 """A waiter looks for itself this often, should a publication get lost."""
 OUTAGE_S = 5.0
 """A waiter sits out a Redis restart of this length; the job survives it in the append-only file."""

@@ -35,7 +35,9 @@ def run_demo(settings: Settings, stop: threading.Event) -> None:
     files = demo_study()
     with Serving(settings) as serving:
         console.print(f"starting on {serving.url} ...")
-        if not serving.wait_ready(READY_S):
+        if not serving.wait_ready(READY_S, stop=stop):
+            if stop.is_set():
+                return
             raise ServingError("the service did not become ready; its log says why")
         with Client(serving.url) as client:
             result = client.classify(files, names=[path.name for path in files], fields={})

@@ -76,11 +76,13 @@ class Serving:
             self._closing = closing.pop_all()
         self.url = _url(settings.host, listener)
 
-    def wait_ready(self, timeout_s: float) -> bool:
-        """True once /readyz says 200; False after `timeout_s` or when the server has ended."""
+    def wait_ready(self, timeout_s: float, *, stop: threading.Event | None = None) -> bool:
+        """True once /readyz says 200; False after `timeout_s`, at `stop`, or at its own end."""
         until = time.monotonic() + timeout_s
         with httpx.Client(base_url=self.url, timeout=PROBE_TIMEOUT_S, trust_env=False) as client:
             while time.monotonic() < until and self.alive:
+                if stop is not None and stop.is_set():
+                    return False
                 with contextlib.suppress(httpx.HTTPError):
                     if client.get("/readyz").status_code == httpx.codes.OK:
                         return True

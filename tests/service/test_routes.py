@@ -7,6 +7,7 @@ import pytest
 
 from service.archives import ArchiveCode
 from service.errors import PROBLEMS
+from service.metrics import Metrics
 from tests import bad_dicom
 from tests.service.live import Live, files, live, problem, service
 from tests.tiny_model import make_tiny_model
@@ -171,3 +172,10 @@ def test_a_model_that_cannot_be_read_hides_neither_the_others_nor_the_metrics(
         listed = running.client.get("/v1/models").json()["models"]
         assert [(model["name"], model["default"]) for model in listed] == [("tiny", False)]
         problem(running.client.get("/v1/models/bad"), "no-worker")
+
+
+def test_every_metric_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    for family in Metrics().registry.collect():
+        shown = f"{family.name}_total" if family.type == "counter" else family.name
+        assert f"| `{shown}` | {family.type} | {family.documentation}" in page

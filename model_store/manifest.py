@@ -124,6 +124,20 @@ class Licence(Frozen):
     serving: bool = True
 
 
+class Factor(Frozen):
+    """Mammo-FActOR of a version: factor.onnx, and how its channels become a heat map and boxes.
+
+    `heads` in the order of the graph's axis K; a head is named as a finding, or `*`, which serves
+    any sentence. Choices that the paper leaves open are data here: model_store.factor names them.
+    """
+
+    input: "TensorSpec"
+    output: "TensorSpec"
+    heads: tuple[str, ...] = Field(min_length=1)
+    top_channels: int = Field(3, ge=1, description="K: channels that are added up")
+    quantile: float = Field(0.95, gt=0, lt=1, description="of the heat inside the breast")
+
+
 class Manifest(Frozen):
     """A model version, whole. Digest of this object = digest of the model."""
 
@@ -148,6 +162,7 @@ class Manifest(Frozen):
         min_length=1, description="opposes a user's sentence that brings no negative of its own"
     )
     aggregation: Aggregation = Aggregation()
+    factor: Factor | None = None
     files: dict[str, str]
     made_by: dict[str, str | int | float | bool]
     metrics: tuple[Metric, ...] = ()

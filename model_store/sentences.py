@@ -11,10 +11,48 @@ from dataclasses import dataclass
 from typing import Literal
 
 NEVER_LAST = frozenset(
-    "dr drs mr mrs ms prof e.g i.e vs approx cf ca fig figs st resp incl excl".split()
+    [
+        "dr",
+        "drs",
+        "mr",
+        "mrs",
+        "ms",
+        "prof",
+        "e.g",
+        "i.e",
+        "vs",
+        "approx",
+        "cf",
+        "ca",
+        "fig",
+        "figs",
+        "st",
+        "resp",
+        "incl",
+        "excl",
+    ]
 )
 """A full stop behind these belongs to the word, whatever follows."""
-RARELY_LAST = frozenset("cm mm etc a.m p.m inc min max dept yr yrs mo ant post lat med".split())
+RARELY_LAST = frozenset(
+    [
+        "cm",
+        "mm",
+        "etc",
+        "a.m",
+        "p.m",
+        "inc",
+        "min",
+        "max",
+        "dept",
+        "yr",
+        "yrs",
+        "mo",
+        "ant",
+        "post",
+        "lat",
+        "med",
+    ]
+)
 """Behind these it ends a sentence only where the next word does not begin in lower case."""
 NUMBERED = frozenset(("no", "nos"))
 """So it is behind these before a number."""

@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 from model_store.text import Tokenizer
 from training.config import StageConfig
 from training.data.captions import truth
-from training.data.dataset import Batch, Item, collate
+from training.data.dataset import Batch, collate
 from training.losses import clip_loss
 from training.models.clip import Clip
 from training.models.image_encoder import standardise
@@ -36,8 +36,10 @@ EXPECTED_WARNINGS = (
     r".*does not have many workers",  # a crop costs a millisecond
     r".*isinstance\(treespec, LeafSpec\)",  # Lightning's own use of torch
 )
-EpochData = Callable[[int], Dataset[Item]]
+EpochData = Callable[[int], Dataset[Any]]
 """Epoch number -> that epoch's items."""
+Collate = Callable[[Any], Any]
+"""Items -> a batch with `images`."""
 
 
 class SentenceVectors:
@@ -127,16 +129,17 @@ def learning_rate_factor(stage: StageConfig) -> Callable[[int], float]:
 class EpochLoader(lightning.LightningDataModule):
     """A fresh DataLoader each epoch (the Trainer reloads it), over that epoch's own items."""
 
-    def __init__(self, data: EpochData, *, batch: int) -> None:
+    def __init__(self, data: EpochData, *, batch: int, collate: Collate) -> None:
         super().__init__()
         self._data = data
         self._batch = batch
+        self._collate = collate
 
-    def train_dataloader(self) -> DataLoader[Item]:
+    def train_dataloader(self) -> DataLoader[Any]:
         """Batches of the Trainer's current epoch, in order: items are drawn at random already."""
         assert self.trainer is not None
         items = self._data(self.trainer.current_epoch)
-        return DataLoader(items, batch_size=self._batch, collate_fn=collate, num_workers=0)
+        return DataLoader(items, batch_size=self._batch, collate_fn=self._collate, num_workers=0)
 
 
 class Report(Callback):
@@ -181,12 +184,13 @@ class Report(Callback):
 
 
 def train_stage(
-    module: ContrastiveStage,
+    module: lightning.LightningModule,
     stage: StageConfig,
     *,
     data: EpochData,
     folder: Path,
     report: Report,
+    collate: Collate = collate,
 ) -> None:
     """Run one stage to its end; goes on from `folder`'s last checkpoint if there is one."""
     checkpoint = ModelCheckpoint(
@@ -210,6 +214,6 @@ def train_stage(
             warnings.filterwarnings("ignore", message=expected)
         trainer.fit(
             module,
-            datamodule=EpochLoader(data, batch=stage.batch),
+            datamodule=EpochLoader(data, batch=stage.batch, collate=collate),
             ckpt_path=last if last.exists() else None,
         )

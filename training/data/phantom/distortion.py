@@ -1,0 +1,114 @@
+"""Architectural distortion: tissue pulled towards a point, strands radiating from it, no mass."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from model_store.arrays import F32
+from training.data.phantom.field import PX_PER_MM, ViewField
+from training.data.phantom.patch import (
+    Patch,
+    Point,
+    centred,
+    curve,
+    draw_strand,
+    lay,
+    overlap,
+    polar,
+    smooth,
+    visible_box,
+)
+from training.data.records import Box
+
+SIZE_MM = (18.0, 34.0)  # VinDr-Mammo: box side of 201 pixels in the median, near 0.085 mm
+
+
+@dataclass(frozen=True, slots=True)
+class Distortion:
+    """`size_mm`: across the strands; `pull`: how far tissue moves inwards, share of its distance.
+
+    height_mm: gland along the beam in a strand where it leaves the middle.
+    """
+
+    size_mm: float
+    strands: int
+    pull: float
+    height_mm: float
+
+
+def sample_distortion(rng: np.random.Generator) -> Distortion:
+    """Its size, strands and pull."""
+    return Distortion(
+        size_mm=float(rng.uniform(*SIZE_MM)),
+        strands=int(rng.integers(16, 27)),
+        pull=float(rng.uniform(0.35, 0.5)),
+        height_mm=float(rng.uniform(4.0, 6.5)),
+    )
+
+
+def draw_distortion(
+    rng: np.random.Generator,
+    field: ViewField,
+    distortion: Distortion,
+    *,
+    centre_mm: Point,
+    contrast: float,
+) -> Box | None:
+    """Pull tissue in and add strands around (row, column) in mm; the box holds the strands."""
+    half = distortion.size_mm / 2
+    strands = centred(_strands(rng, distortion), centre_mm)
+    _pull(field, centre_mm, reach_mm=1.25 * half, pull=min(distortion.pull * contrast, 0.6))
+    patch = Patch(strands.values * np.float32(contrast), strands.top, strands.left)
+    lay(field, patch)
+    return visible_box(field, patch, share=0.12)
+
+
+def _pull(field: ViewField, centre_mm: Point, *, reach_mm: float, pull: float) -> None:
+    """Tissue within reach moves towards the centre; at the edge of the reach nothing moves."""
+    radius, _ = polar(reach_mm)
+    reach = len(radius) // 2
+    relative = np.minimum(radius / np.float32(reach_mm), 1)
+    outwards = 1 + np.float32(pull) / (1 - np.float32(pull)) * (1 - relative**2) ** 2
+    axis = np.arange(-reach, reach + 1, dtype=np.float32)
+    row, column = (at * PX_PER_MM for at in centre_mm)
+    here, there = overlap(
+        Patch(radius, round(row) - reach, round(column) - reach), field.dense_mm.shape
+    )
+    columns = (np.float32(column) + axis[None, :] * outwards)[here]
+    rows = (np.float32(row) + axis[:, None] * outwards)[here]
+    if columns.size == 0:
+        return
+    left, top = float(columns.min()) - 2, float(rows.min()) - 2
+    first_row, first_column = max(int(top), 0), max(int(left), 0)
+    source = field.dense_mm[first_row : int(rows.max()) + 3, first_column : int(columns.max()) + 3]
+    moved = cv2.remap(
+        source,
+        np.ascontiguousarray(columns - np.float32(first_column)),
+        np.ascontiguousarray(rows - np.float32(first_row)),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    mask = field.inside[there]
+    field.dense_mm[there][mask] = np.minimum(moved, field.thickness_mm[there])[mask]
+
+
+def _strands(rng: np.random.Generator, distortion: Distortion) -> F32:
+    half = distortion.size_mm / 2
+    drawn = np.zeros_like(polar(1.35 * half)[0])
+    middle = len(drawn) // 2
+    step = 2 * np.pi / distortion.strands
+    for angle in np.arange(distortion.strands) * step + rng.uniform(0, 2 * np.pi):
+        turned = float(angle + rng.normal(0, step / 3))
+        start = float(rng.uniform(0.02, 0.16)) * half * PX_PER_MM
+        end = float(rng.uniform(0.6, 1.25)) * half * PX_PER_MM
+        line = curve(
+            rng,
+            (middle + start * float(np.sin(turned)), middle + start * float(np.cos(turned))),
+            (middle + end * float(np.sin(turned)), middle + end * float(np.cos(turned))),
+            bend=0.05,
+        )
+        height = distortion.height_mm * float(rng.uniform(0.6, 1.1))
+        width = float(rng.uniform(0.5, 1.0))
+        draw_strand(drawn, line, width_mm=(width, 0.25), height_mm=(height, 0.1 * height))
+    return smooth(drawn, 0.15)

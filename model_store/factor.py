@@ -28,6 +28,7 @@ open, what is done here, and the alternative (figures of each in training/LOG.md
   without a gate a negative image always has boxes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum, unique
 
@@ -36,6 +37,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_store.arrays import F32
+from model_store.manifest import ANY_SENTENCE
+from model_store.prompts import Question
 from model_store.scoring import Score
 
 Bool = NDArray[np.bool_]
@@ -168,6 +171,13 @@ def heat_boxes(
         if statistics[region, cv2.CC_STAT_AREA] >= smallest
     ]
     return sorted(boxes, key=lambda box: (-box.score, box.box))
+
+
+def head_of(question: Question, heads: Sequence[str]) -> str | None:
+    """The head that answers: the finding's own, else the one for any sentence, else None."""
+    if question.is_finding and question.name in heads:
+        return question.name
+    return ANY_SENTENCE if ANY_SENTENCE in heads else None
 
 
 def gate(score: Score) -> bool:

@@ -5,11 +5,14 @@ Knows nothing of how embeddings are made.
 
 import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from model_store.arrays import F32, U8
+from model_store.arrays import F32, I64, U8
 from model_store.errors import CorruptModel, GoldenMismatch
 from model_store.store import ModelVersion
 
@@ -19,6 +22,9 @@ MAX_DIFFERENCE = 1e-3
 another order), narrower than any change of weights or of the input."""
 _UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)
 KEYS = ("image", "image_embedding", "sentences", "text_embedding")
+FACTOR_KEYS = ("factor_channels", "factor_embedding")
+"""Beside them where the version has factor.onnx. A few channels will do: one mapper serves all."""
+FACTOR_CHANNELS = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,18 +35,29 @@ class Golden:
     image_embedding: F32
     sentences: tuple[str, ...]
     text_embedding: F32
+    factor: "GoldenFactor | None" = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GoldenFactor:
+    """Channels (c,) int64, and the embeddings (n, K, c, D) that factor.onnx gave of them."""
+
+    channels: I64
+    embedding: F32
 
 
 def read_golden(version: ModelVersion) -> Golden:
     """Read golden.npz; CorruptModel where it does not hold what it must."""
     path = version.file("golden.npz")
+    keys = (*KEYS, *FACTOR_KEYS) if version.manifest.factor else KEYS
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
-            image, image_embedding, sentences, text_embedding = (stored[key] for key in KEYS)
+            arrays = {key: stored[key] for key in keys}
     except _UNREADABLE as error:
         raise CorruptModel(
-            version.key, path.name, expected=f"arrays {', '.join(KEYS)}", got=str(error)
+            version.key, path.name, expected=f"arrays {', '.join(keys)}", got=str(error)
         ) from error
+    image, image_embedding, sentences, text_embedding = (arrays[key] for key in KEYS)
     if not (image.size and image.ndim == 3 and sentences.size and sentences.ndim == 1):
         raise CorruptModel(version.key, path.name, expected="images and sentences", got="none")
     if not {image_embedding.dtype, text_embedding.dtype} <= {np.dtype(np.float32)}:
@@ -50,7 +67,28 @@ def read_golden(version: ModelVersion) -> Golden:
         image_embedding=image_embedding,
         sentences=tuple(str(sentence) for sentence in sentences),
         text_embedding=text_embedding,
+        factor=_factor(version, arrays) if version.manifest.factor else None,
     )
+
+
+def sample_channels(channels: int) -> I64:
+    """Numbers of at most eight channels, evenly spread: those that a golden file speaks of."""
+    return np.unique(np.linspace(0, channels - 1, FACTOR_CHANNELS).round().astype(np.int64))
+
+
+def _factor(version: ModelVersion, arrays: Mapping[str, NDArray[Any]]) -> GoldenFactor:
+    channels, embedding = (arrays[key] for key in FACTOR_KEYS)
+    wanted = len(arrays["image"]), channels.size
+    got = embedding.shape[::2] if embedding.ndim == 4 else embedding.shape
+    types = channels.dtype, embedding.dtype
+    if got != wanted or not embedding.size or types != (np.dtype("i8"), np.dtype("f4")):
+        raise CorruptModel(
+            version.key,
+            "golden.npz",
+            expected=f"float32 embeddings of {wanted[1]} channels for {wanted[0]} images",
+            got=f"{embedding.dtype} {embedding.shape}",
+        )
+    return GoldenFactor(channels, embedding)
 
 
 def compare(key: str, tower: str, *, got: F32, expected: F32) -> None:

@@ -11,12 +11,15 @@ import onnxruntime
 from model_store.arrays import F32
 from model_store.cores import usable_cores
 from model_store.errors import GraphMismatch
-from model_store.manifest import TensorSpec
+from model_store.manifest import FACTOR, Factor, Manifest, TensorSpec
 from model_store.store import ModelVersion
 
 IMAGE, IDS, MASK = "image", "input_ids", "attention_mask"
 EMBEDDING, FEATURES, TEXT_EMBEDDING = "embedding", "features", "text_embedding"
+CHANNEL_EMBEDDINGS = "channel_embeddings"
 LOG_ERRORS_ONLY = 3
+Expected = tuple[Sequence[TensorSpec], str, tuple[int | None, ...]]
+"""Specs to look in, data type, and shape with None for what is free."""
 _DTYPES = {
     "tensor(uint8)": "uint8",
     "tensor(uint16)": "uint16",
@@ -79,13 +82,15 @@ def check_contract(version: ModelVersion) -> None:
     """The manifest describes the tensors that every version must have; else GraphMismatch."""
     manifest = version.manifest
     size = (manifest.recipe.height_px, manifest.recipe.width_px)
-    expected: dict[str, tuple[Sequence[TensorSpec], str, tuple[int | None, ...]]] = {
+    expected: dict[str, Expected] = {
         IMAGE: ([manifest.image_input], "uint8", (None, *size)),
         EMBEDDING: (manifest.image_outputs, "float32", (None, manifest.embedding_size)),
         IDS: (manifest.text_inputs, "int64", (None, None)),
         MASK: (manifest.text_inputs, "int64", (None, None)),
         TEXT_EMBEDDING: (manifest.text_outputs, "float32", (None, manifest.embedding_size)),
     }
+    if manifest.factor is not None:
+        expected |= _factor_contract(manifest, manifest.factor)
     for name, (specs, dtype, shape) in expected.items():
         found = [spec for spec in specs if spec.name == name]
         got = f"{found[0].dtype} {found[0].shape}" if found else "nothing"
@@ -96,13 +101,27 @@ def check_contract(version: ModelVersion) -> None:
             )
 
 
+def _factor_contract(manifest: Manifest, factor: Factor) -> dict[str, Expected]:
+    """factor.onnx takes `features` as image.onnx gives them: (N, C, h, w) -> (N, K, C, D)."""
+    features = [spec for spec in manifest.image_outputs if spec.name == FEATURES]
+    shape = _free(features[0].shape) if features else (None, None, None, None)
+    embeddings = (None, len(factor.heads), shape[1], manifest.embedding_size)
+    return {
+        FEATURES: ([factor.input], "float32", (None, *shape[1:])),
+        CHANNEL_EMBEDDINGS: ([factor.output], "float32", embeddings),
+    }
+
+
 def _check_signature(version: ModelVersion, name: str, session: Session) -> None:
     """Names, types and sizes of a graph's tensors are the manifest's; else GraphMismatch."""
     manifest = version.manifest
-    inputs, outputs = {
+    described: dict[str, tuple[Sequence[TensorSpec], Sequence[TensorSpec]]] = {
         "image.onnx": ((manifest.image_input,), manifest.image_outputs),
         "text.onnx": (manifest.text_inputs, manifest.text_outputs),
-    }[name]
+    }
+    if manifest.factor is not None:
+        described[FACTOR] = (manifest.factor.input,), (manifest.factor.output,)
+    inputs, outputs = described[name]
     _check_tensors(version.key, f"{name} input", inputs, session.get_inputs())
     _check_tensors(version.key, f"{name} output", outputs, session.get_outputs())
 

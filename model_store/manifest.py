@@ -14,6 +14,10 @@ DIGEST = r"^[0-9a-f]{64}$"
 NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 FILES = ("image.onnx", "text.onnx", "tokenizer.json", "golden.npz", "MODEL_CARD.md")
 """Files that every version has beside manifest.json."""
+FACTOR = "factor.onnx"
+"""There where `factor` says how its channels are used, and nowhere else."""
+ANY_SENTENCE = "*"
+"""Name of the head that serves every sentence."""
 MANIFEST = "manifest.json"
 SEAL = "manifest.json.sha256"
 """`sha256sum` line of manifest.json, written by publish. It finds accidents, not an attacker:
@@ -61,11 +65,23 @@ class TensorSpec(Frozen):
 
 
 class Calibration(Frozen):
-    """Platt scaling: probability = sigmoid(slope * logit(score) + intercept)."""
+    """probability = sigmoid(slope * logit(score) + intercept).
 
-    method: Literal["platt"] = "platt"
+    "platt": both are fitted (Platt 1999); "temperature": slope = 1 / temperature and no intercept
+    (Guo et al. 2017), which leaves a score of one half where it is.
+    """
+
+    method: Literal["platt", "temperature"] = "platt"
     slope: float = Field(gt=0)
-    intercept: float
+    intercept: float = 0.0
+
+    @model_validator(mode="after")
+    def _temperature_shifts_nothing(self) -> Self:
+        if self.method == "temperature" and self.intercept != 0:
+            raise ValueError(
+                f"a temperature has no intercept, got {self.intercept}; the method is platt"
+            )
+        return self
 
     def apply(self, score: float) -> float:
         """Raw score in 0..1 -> calibrated probability in 0..1."""
@@ -135,7 +151,9 @@ class Factor(Frozen):
     output: "TensorSpec"
     heads: tuple[str, ...] = Field(min_length=1)
     top_channels: int = Field(3, ge=1, description="K: channels that are added up")
+    weighting: Literal["plain", "softmax"] = "plain"
     quantile: float = Field(0.95, gt=0, lt=1, description="of the heat inside the breast")
+    floor: float = Field(0.5, ge=0, lt=1, description="share of the maximum that a box reaches")
 
 
 class Manifest(Frozen):
@@ -185,4 +203,14 @@ class Manifest(Frozen):
         names = [finding.name for finding in self.findings]
         if len(names) != len(set(names)):
             raise ValueError("two findings share a name")
+        return self
+
+    @model_validator(mode="after")
+    def _factor_comes_with_its_file(self) -> Self:
+        if (self.factor is not None) != (FACTOR in self.files):
+            raise ValueError(f"{FACTOR} in `files` and the entry `factor` belong together")
+        heads = self.factor.heads if self.factor else ()
+        known = {ANY_SENTENCE, *(finding.name for finding in self.findings)}
+        if len(heads) != len(set(heads)) or not known.issuperset(heads):
+            raise ValueError(f"a head is named as a finding or {ANY_SENTENCE}, and only once")
         return self

@@ -12,8 +12,11 @@ from model_store import golden
 from model_store.arrays import F32, U8
 from model_store.cores import usable_cores
 from model_store.errors import CorruptModel, GoldenMismatch, GraphMismatch, LicenceNotAccepted
+from model_store.factor import HeatMap, Weighting, heat_map
 from model_store.graphs import (
+    CHANNEL_EMBEDDINGS,
     EMBEDDING,
+    FEATURES,
     IDS,
     IMAGE,
     MASK,
@@ -22,7 +25,7 @@ from model_store.graphs import (
     check_contract,
     open_session,
 )
-from model_store.manifest import Manifest
+from model_store.manifest import FACTOR, Manifest
 from model_store.store import ModelVersion, verify_files
 from model_store.text import Tokenizer
 
@@ -57,11 +60,13 @@ class ModelRuntime:
         image: Session,
         text: Session,
         tokenizer: Tokenizer,
+        factor: Session | None = None,
         image_batch: int | None = None,
     ) -> None:
         self.version = version
         self._image = image
         self._text = text
+        self._factor = factor
         self._tokenizer = tokenizer
         on_gpu = image.get_providers()[0] != "CPUExecutionProvider"
         self.preferred_batch = image_batch or (GPU_BATCH if on_gpu else CPU_BATCH)
@@ -92,6 +97,9 @@ class ModelRuntime:
             image=open_session(version, "image.onnx", threads=threads),
             text=open_session(version, "text.onnx", threads=threads),
             tokenizer=_tokenizer(version),
+            factor=open_session(version, FACTOR, threads=threads)
+            if version.manifest.factor
+            else None,
             image_batch=image_batch,
         )
         if verify:
@@ -137,16 +145,81 @@ class ModelRuntime:
             pieces += self._text.run([TEXT_EMBEDDING], {IDS: ids, MASK: mask})
         return _joined(pieces, (0, self.manifest.embedding_size))
 
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """Heads of Mammo-FActOR in the order of the graph; empty for a version without one."""
+        return self.manifest.factor.heads if self.manifest.factor else ()
+
+    def heat_maps(self, canvas: U8, directions: F32, heads: Sequence[str]) -> list[HeatMap]:
+        """Heat of S sentences on one canvas: what `look` gives without the embedding."""
+        return self.look(canvas, directions, heads)[1]
+
+    def look(self, canvas: U8, directions: F32, heads: Sequence[str]) -> tuple[F32, list[HeatMap]]:
+        """(H, W) uint8, directions (S, D), a head each -> embedding (D,), and S heat maps.
+
+        One pass of the image graph; its features are gone when this returns. Directions are those
+        of scoring.positive_direction, heads those of factor.head_of. ValueError for a head that
+        the version does not have, BadEmbedding where a graph answers something not finite.
+        """
+        factor = self.manifest.factor
+        if factor is None or not set(heads) <= set(factor.heads):
+            asked, has = ", ".join(sorted(set(heads))), ", ".join(self.heads) or "none"
+            raise ValueError(f"{self.version.key} has the heads {has}; asked for {asked}")
+        out = self.run_images(canvas[np.newaxis], outputs=(EMBEDDING, FEATURES))
+        channels = self.embed_channels(out[FEATURES])[0]  # (K, C, D)
+        return out[EMBEDDING][0], [
+            heat_map(
+                out[FEATURES][0],
+                channels[factor.heads.index(head)],
+                direction,
+                top_channels=factor.top_channels,
+                weighting=Weighting(factor.weighting),
+            )
+            for direction, head in zip(directions, heads, strict=True)
+        ]
+
+    def embed_channels(self, features: F32) -> F32:
+        """(N, C, h, w) float32 -> (N, K, C, D) float32, L2-normalised, by factor.onnx."""
+        if self._factor is None:
+            raise ValueError(f"{self.version.key} has no {FACTOR}")
+        pieces = [
+            self._factor.run([CHANNEL_EMBEDDINGS], {FEATURES: row[np.newaxis]})[0]
+            for row in features
+        ]
+        shape = self.manifest.factor.output.shape if self.manifest.factor else ()
+        return _joined(pieces, shape)
+
     def check_golden(self) -> None:
         """Reproduce golden.npz; GoldenMismatch where this machine answers something else."""
         stored = golden.read_golden(self.version)
+        outputs = (EMBEDDING, FEATURES) if stored.factor else (EMBEDDING,)
         try:
-            images = self.embed_images(stored.images)
+            seen = self.run_images(stored.images, outputs=outputs)
             texts = self.embed_texts(stored.sentences)
         except (ValueError, BadEmbedding) as error:
             raise GoldenMismatch(self.version.key, str(error)) from error
-        golden.compare(self.version.key, "image", got=images, expected=stored.image_embedding)
+        golden.compare(
+            self.version.key, "image", got=seen[EMBEDDING], expected=stored.image_embedding
+        )
         golden.compare(self.version.key, "text", got=texts, expected=stored.text_embedding)
+        if stored.factor is not None:
+            self._check_golden_factor(seen[FEATURES], stored.factor)
+
+    def _check_golden_factor(self, features: F32, stored: golden.GoldenFactor) -> None:
+        try:
+            got = self.embed_channels(features)[:, :, stored.channels]
+        except (BadEmbedding, IndexError) as error:
+            raise GoldenMismatch(self.version.key, str(error)) from error
+        if got.shape != stored.embedding.shape:
+            shapes = f"expected {stored.embedding.shape}, got {got.shape}"
+            raise GoldenMismatch(self.version.key, f"channel embeddings: {shapes}")
+        size = got.shape[-1]
+        golden.compare(
+            self.version.key,
+            "channel",
+            got=got.reshape(-1, size),
+            expected=stored.embedding.reshape(-1, size),
+        )
 
     def _check_canvases(self, canvases: U8) -> None:
         recipe = self.manifest.recipe

@@ -55,12 +55,32 @@ def score_images(
     """
     if not questions:
         return [() for _ in embeddings]
-    contrast = _contrast(questions, sentence_embeddings)
-    logits = math.exp(logit_scale) * (_unit(embeddings.astype(np.float64)) @ contrast.T)
+    logits = question_logits(embeddings, questions, sentence_embeddings, logit_scale)
     return [
         tuple(_score(q, float(logit)) for q, logit in zip(questions, row, strict=True))
         for row in logits
     ]
+
+
+def question_logits(
+    embeddings: F32,
+    questions: Sequence[Question],
+    sentence_embeddings: Mapping[str, F32],
+    logit_scale: float,
+) -> F64:
+    """(N, Q) logits before any calibration: what a calibration is fitted on."""
+    contrast = _contrast(questions, sentence_embeddings)
+    return np.asarray(math.exp(logit_scale) * (_unit(embeddings.astype(np.float64)) @ contrast.T))
+
+
+def positive_direction(question: Question, sentence_embeddings: Mapping[str, F32]) -> F32:
+    """(D,) of length 1: where the question's positive ensemble points. A heat map is asked by it.
+
+    The negatives have no part in it: where "no mass" is true there is nothing to show.
+    """
+    rows = np.stack([sentence_embeddings[one] for one in sorted(question.positive)])
+    mean = _unit(rows.astype(np.float64)).mean(axis=0, keepdims=True)
+    return np.asarray(_unit(mean)[0], np.float32)
 
 
 def aggregate(

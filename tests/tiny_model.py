@@ -16,8 +16,10 @@ from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from model_store.arrays import F32, U8
+from model_store.golden import sample_channels
 from model_store.manifest import Finding, Licence, Manifest, Metric, Recipe, TensorSpec
 from model_store.store import ModelStore, ModelVersion, sha256_of
+from tests.tiny_factor import factor_graph, factor_spec
 
 DESCRIPTION = "A tiny model for tests; its numbers mean nothing."
 EMBEDDING_SIZE = 16
@@ -52,11 +54,18 @@ def make_tiny_model(
     metrics: Sequence[Metric] = (),
     text_max_tokens: int = 32,
     logit_scale: float = math.log(10),
+    factor: bool = True,
 ) -> ModelVersion:
-    """Build and publish a version below `root`; height and width are multiples of 16 px."""
+    """Build and publish a version below `root`; height and width are multiples of 16 px.
+
+    With `factor` it has factor.onnx: a head for its first finding, and one for any sentence.
+    """
+    heads = (findings[0].name, "*") if factor and findings else ("*",) if factor else ()
     with tempfile.TemporaryDirectory(prefix="tiny-model-") as folder:
         staging = Path(folder)
         write_graphs(staging, height=height, width=width, seed=seed)
+        if heads:
+            write_factor(staging, height=height, width=width, heads=len(heads), seed=seed)
         write_golden(staging, height=height, width=width, seed=seed)
         (staging / "MODEL_CARD.md").write_text(f"# {DESCRIPTION}\n")
         manifest = Manifest(
@@ -72,6 +81,9 @@ def make_tiny_model(
             logit_scale=logit_scale,
             findings=tuple(findings),
             default_negative=("normal breast",),
+            factor=factor_spec(heads, features=_features(height, width), size=EMBEDDING_SIZE)
+            if heads
+            else None,
             files={path.name: sha256_of(path) for path in sorted(staging.iterdir())},
             made_by={"seed": seed},
             metrics=tuple(metrics),
@@ -82,12 +94,11 @@ def make_tiny_model(
 
 def tensor_specs(*, height: int, width: int) -> dict[str, object]:
     """The manifest's four fields that describe the graphs."""
-    cells = (height // STRIDE, width // STRIDE)
     return {
         "image_input": TensorSpec(name="image", dtype="uint8", shape=("n", height, width)),
         "image_outputs": (
             TensorSpec(name="embedding", dtype="float32", shape=("n", EMBEDDING_SIZE)),
-            TensorSpec(name="features", dtype="float32", shape=("n", CHANNELS, *cells)),
+            _features(height, width),
         ),
         "text_inputs": (
             TensorSpec(name="input_ids", dtype="int64", shape=("n", "l")),
@@ -97,6 +108,11 @@ def tensor_specs(*, height: int, width: int) -> dict[str, object]:
             TensorSpec(name="text_embedding", dtype="float32", shape=("n", EMBEDDING_SIZE)),
         ),
     }
+
+
+def _features(height: int, width: int) -> TensorSpec:
+    cells = (height // STRIDE, width // STRIDE)
+    return TensorSpec(name="features", dtype="float32", shape=("n", CHANNELS, *cells))
 
 
 def tiny_canvases(n: int, *, height: int = 64, width: int = 48, seed: int = 0) -> U8:
@@ -115,6 +131,13 @@ def write_graphs(directory: Path, *, height: int, width: int, seed: int) -> None
     _save(_image_graph(height, width, rng), directory / "image.onnx")
     _save(_text_graph(tokenizer.get_vocab_size(), rng), directory / "text.onnx")
     tokenizer.save(str(directory / "tokenizer.json"))
+
+
+def write_factor(directory: Path, *, height: int, width: int, heads: int, seed: int) -> None:
+    """factor.onnx: two linear maps a head over a channel's cells."""
+    features = (CHANNELS, height // STRIDE, width // STRIDE)
+    rng = np.random.default_rng([seed, 1])
+    _save(factor_graph(features, heads, EMBEDDING_SIZE, rng), directory / "factor.onnx")
 
 
 def write_golden(directory: Path, *, height: int, width: int, seed: int) -> None:
@@ -137,7 +160,17 @@ def write_golden(directory: Path, *, height: int, width: int, seed: int) -> None
         image_embedding=run_graph(directory / "image.onnx", "embedding", image=canvases),
         sentences=np.array(GOLDEN_SENTENCES),
         text_embedding=np.concatenate(texts),
+        **_factor_entries(directory, canvases),
     )
+
+
+def _factor_entries(directory: Path, canvases: U8) -> dict[str, np.ndarray]:
+    if not (directory / "factor.onnx").exists():
+        return {}
+    features = run_graph(directory / "image.onnx", "features", image=canvases)
+    channels = sample_channels(CHANNELS)
+    embeddings = run_graph(directory / "factor.onnx", "channel_embeddings", features=features)
+    return {"factor_channels": channels, "factor_embedding": embeddings[:, :, channels]}
 
 
 def run_graph(path: Path, output: str, **inputs: np.ndarray) -> F32:

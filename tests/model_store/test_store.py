@@ -17,6 +17,7 @@ EVERY_FILE = (
     "manifest.json.sha256",
     "image.onnx",
     "text.onnx",
+    "factor.onnx",
     "tokenizer.json",
     "golden.npz",
     "MODEL_CARD.md",

@@ -20,6 +20,7 @@ EVERY_FILE = (
     "manifest.json.sha256",
     "image.onnx",
     "text.onnx",
+    "factor.onnx",
     "tokenizer.json",
     "golden.npz",
     "MODEL_CARD.md",
@@ -125,7 +126,7 @@ def test_verify_passes_on_good_versions(version: ModelVersion) -> None:
     make_tiny_model(_root(version), version="2")
     result = _run(_root(version), "verify")
     assert result.exit_code == 0
-    assert "ok  tiny/1  5 files and the manifest by sha256, golden check passed" in result.stdout
+    assert "ok  tiny/1  6 files and the manifest by sha256, golden check passed" in result.stdout
     assert "ok  tiny/2" in result.stdout
 
 

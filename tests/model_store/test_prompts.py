@@ -221,11 +221,10 @@ DIGEST_OF_MASS = "4bdbf90ce57af898edc68adf9e37933a80dd70adee40aabc86b8f6f70187c8
 
 
 def test_the_prompt_sets_of_the_package_can_be_read() -> None:
-    assert [finding.name for finding in read_prompt_set("phantom").findings] == [
-        "mass",
-        "suspicious calcification",
-    ]
-    assert "malignancy" in {finding.name for finding in read_prompt_set("mammography").findings}
+    phantom = [finding.name for finding in read_prompt_set("phantom").findings]
+    mammography = [finding.name for finding in read_prompt_set("mammography").findings]
+    assert phantom[:2] == ["mass", "suspicious calcification"]
+    assert set(mammography) - set(phantom) == {"malignancy", "skin retraction"}
     assert read_prompt_set("phantom").default_negative
 
 

@@ -79,18 +79,28 @@ def _pull(field: ViewField, centre_mm: Point, *, reach_mm: float, pull: float) -
     rows = (np.float32(row) + axis[:, None] * outwards)[here]
     if columns.size == 0:
         return
-    left, top = float(columns.min()) - 2, float(rows.min()) - 2
-    first_row, first_column = max(int(top), 0), max(int(left), 0)
-    source = field.dense_mm[first_row : int(rows.max()) + 3, first_column : int(columns.max()) + 3]
+    first_row, first_column = max(int(rows.min()) - 2, 0), max(int(columns.min()) - 2, 0)
+    around = (
+        slice(first_row, int(rows.max()) + 3),
+        slice(first_column, int(columns.max()) + 3),
+    )
+    columns -= np.float32(first_column)
+    rows -= np.float32(first_row)
+    moved = _remapped(field.dense_mm[around], rows, columns)
+    muscle = _remapped(field.muscle[around].astype(np.float32), rows, columns) > 0
+    mask = field.inside[there] & ~field.muscle[there] & ~muscle  # muscle is not pulled
+    field.dense_mm[there][mask] = np.minimum(moved, field.thickness_mm[there])[mask]
+
+
+def _remapped(values: F32, rows: F32, columns: F32) -> F32:
     moved = cv2.remap(
-        source,
-        np.ascontiguousarray(columns - np.float32(first_column)),
-        np.ascontiguousarray(rows - np.float32(first_row)),
+        values,
+        np.ascontiguousarray(columns),
+        np.ascontiguousarray(rows),
         cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    mask = field.inside[there]
-    field.dense_mm[there][mask] = np.minimum(moved, field.thickness_mm[there])[mask]
+    return np.asarray(moved, np.float32)
 
 
 def _strands(rng: np.random.Generator, distortion: Distortion) -> F32:

@@ -4,7 +4,7 @@ A finding is decided once for a breast and drawn into its views at the place whe
 Knows nothing of tissue, digitising or captions.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,14 +20,23 @@ from training.data.phantom.lymph_node import (
     sample_lymph_node,
 )
 from training.data.phantom.mass import Mass, draw_mass, sample_mass
+from training.data.phantom.nipple import (
+    NippleRetraction,
+    draw_nipple_retraction,
+    sample_nipple_retraction,
+)
+from training.data.phantom.patch import Point
 from training.data.phantom.rules import PhantomRules
+from training.data.phantom.skin import SkinThickening, draw_skin_thickening, sample_skin_thickening
 from training.data.records import Box, Category
 
 __all__ = ["DRAWN", "Lesion", "draw_distractors", "draw_lesion", "sample_lesions", "words_of"]
 
-Parameters = Mass | Cluster | Asymmetry | Distortion | LymphNode
+Parameters = Mass | Cluster | Asymmetry | Distortion | SkinThickening | NippleRetraction | LymphNode
 BOTH = (Projection.CC, Projection.MLO)
 DRAWN = (
+    Category.NIPPLE_RETRACTION,
+    Category.SKIN_THICKENING,
     Category.GLOBAL_ASYMMETRY,
     Category.DISTORTION,
     Category.FOCAL_ASYMMETRY,
@@ -79,26 +88,30 @@ def sample_lesions(
 
 
 def _sample(rng: np.random.Generator, category: Category, taken: list[Place | None]) -> Lesion:
-    if category is Category.LYMPH_NODE:
-        node = sample_lymph_node(rng, suspicious=True)
-        return Lesion(category, None, {}, node, seen_in=(Projection.MLO,))
+    match category:
+        case Category.LYMPH_NODE:
+            node = sample_lymph_node(rng, suspicious=True)
+            return Lesion(category, None, {}, node, seen_in=(Projection.MLO,))
+        case Category.NIPPLE_RETRACTION:
+            return Lesion(category, None, {}, sample_nipple_retraction(rng))
+        case Category.SKIN_THICKENING:
+            skin = sample_skin_thickening(rng)
+            depth = float(rng.uniform(0.4, 0.85))  # of the breast, not of the axilla
+            return Lesion(category, replace(_sample_place(rng, []), depth=depth), {}, skin)
     place = _sample_place(rng, taken)
-    where = words_of(place)
-    seen_in: tuple[Projection, ...] = BOTH
-    parameters: Parameters
-    if category is Category.MASS:
-        parameters = sample_mass(rng)
-        where |= parameters.attributes
-    elif category is Category.CALCIFICATION:
-        parameters = sample_cluster(rng)
-        where |= parameters.attributes
-    elif category is Category.DISTORTION:
-        parameters = sample_distortion(rng)
-    else:
-        parameters = sample_asymmetry(rng, category)
-        if category is Category.ASYMMETRY:
-            seen_in = (BOTH[int(rng.integers(2))],)
-    return Lesion(category, place, where, parameters, seen_in)
+    words = words_of(place)
+    match category:
+        case Category.MASS:
+            mass = sample_mass(rng)
+            return Lesion(category, place, words | mass.attributes, mass)
+        case Category.CALCIFICATION:
+            cluster = sample_cluster(rng)
+            return Lesion(category, place, words | cluster.attributes, cluster)
+        case Category.DISTORTION:
+            return Lesion(category, place, words, sample_distortion(rng))
+    one = category is Category.ASYMMETRY
+    seen_in = (BOTH[int(rng.integers(2))],) if one else BOTH
+    return Lesion(category, place, words, sample_asymmetry(rng, category), seen_in)
 
 
 def _sample_place(rng: np.random.Generator, taken: list[Place | None]) -> Place:
@@ -133,15 +146,26 @@ def draw_lesion(
             if at is None:
                 return None
             return draw_lymph_node(rng, field, node, centre_mm=at, contrast=contrast)
+        case NippleRetraction() as retraction:
+            return draw_nipple_retraction(rng, field, retraction, contrast=contrast)
     if lesion.place is None:
         raise ValueError(f"{lesion.category} needs a place")
     at = project(lesion.place, projection, field.outline)
+    return _draw_at(rng, field, lesion, centre_mm=at, contrast=contrast)
+
+
+def _draw_at(
+    rng: np.random.Generator, field: ViewField, lesion: Lesion, *, centre_mm: Point, contrast: float
+) -> Box | None:
     match lesion.parameters:
         case Mass() as mass:
-            return draw_mass(rng, field, mass, centre_mm=at, contrast=contrast)
+            return draw_mass(rng, field, mass, centre_mm=centre_mm, contrast=contrast)
         case Cluster() as cluster:
-            return draw_cluster(rng, field, cluster, centre_mm=at, contrast=contrast)
+            return draw_cluster(rng, field, cluster, centre_mm=centre_mm, contrast=contrast)
         case Distortion() as distortion:
-            return draw_distortion(rng, field, distortion, centre_mm=at, contrast=contrast)
+            return draw_distortion(rng, field, distortion, centre_mm=centre_mm, contrast=contrast)
+        case SkinThickening() as skin:
+            return draw_skin_thickening(rng, field, skin, centre_mm=centre_mm, contrast=contrast)
         case Asymmetry() as asymmetry:
-            return draw_asymmetry(rng, field, asymmetry, centre_mm=at, contrast=contrast)
+            return draw_asymmetry(rng, field, asymmetry, centre_mm=centre_mm, contrast=contrast)
+    raise ValueError(f"{lesion.category} is not drawn at a place")

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from model_store.arrays import F32
-from training.data.phantom.field import PX_PER_MM, ViewField
+from training.data.phantom.field import PX_PER_MM, SPACING_MM, ViewField
 from training.data.records import Box
 
 DISPLACED = 0.6
@@ -49,6 +49,15 @@ def polar(half_mm: float) -> tuple[F32, F32]:
     columns, rows = np.meshgrid(axis, axis)
     radius, angle = cv2.cartToPolar(columns, rows)
     return np.asarray(radius, np.float32), np.asarray(angle, np.float32)
+
+
+def coordinates(rows: slice, columns: slice) -> tuple[F32, F32]:
+    """(h, 1) rows and (1, w) columns in mm of a view's window."""
+    down, right = (
+        np.arange(part.start, part.stop).astype(np.float32) * np.float32(SPACING_MM)
+        for part in (rows, columns)
+    )
+    return down[:, None], right[None, :]
 
 
 def by_angle(angle: F32, values: F32) -> F32:

@@ -10,51 +10,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-NEVER_LAST = frozenset(
-    [
-        "dr",
-        "drs",
-        "mr",
-        "mrs",
-        "ms",
-        "prof",
-        "e.g",
-        "i.e",
-        "vs",
-        "approx",
-        "cf",
-        "ca",
-        "fig",
-        "figs",
-        "st",
-        "resp",
-        "incl",
-        "excl",
-    ]
+NEVER_LAST = re.compile(
+    r"(drs?|mrs?|ms|prof|e\.g|i\.e|vs|approx|cf|ca|figs?|st|resp|incl|excl)", re.IGNORECASE
 )
 """A full stop behind these belongs to the word, whatever follows."""
-RARELY_LAST = frozenset(
-    [
-        "cm",
-        "mm",
-        "etc",
-        "a.m",
-        "p.m",
-        "inc",
-        "min",
-        "max",
-        "dept",
-        "yr",
-        "yrs",
-        "mo",
-        "ant",
-        "post",
-        "lat",
-        "med",
-    ]
+RARELY_LAST = re.compile(
+    r"(cm|mm|etc|[ap]\.m|inc|min|max|dept|yrs?|mo|ant|post|lat|med)", re.IGNORECASE
 )
 """Behind these it ends a sentence only where the next word does not begin in lower case."""
-NUMBERED = frozenset(("no", "nos"))
+NUMBERED = re.compile(r"nos?", re.IGNORECASE)
 """So it is behind these before a number."""
 FAR_BACK = 40
 """Characters before a full stop that are looked at."""
@@ -166,9 +130,9 @@ def _ends(block: str, start: int, found: re.Match[str]) -> bool:
     rest = follows[0]
     stop = found.start()
     *before, last = re.split(r"[\s(/]+", block[max(start, stop - FAR_BACK) : stop])
-    word = last.lstrip(_OPENING).lower()
-    if word in NEVER_LAST or (word in NUMBERED and rest[0].isdigit()):
+    word = last.lstrip(_OPENING)
+    if NEVER_LAST.fullmatch(word) or (NUMBERED.fullmatch(word) and rest[0].isdigit()):
         return False
     if len(word) == 1 and before and before[-1].endswith("."):
         return False  # an initial: "Dr. J. Smith"; a density of C is none
-    return not (word in RARELY_LAST and rest.lstrip(_OPENING)[:1].islower())
+    return not (RARELY_LAST.fullmatch(word) and rest.lstrip(_OPENING)[:1].islower())

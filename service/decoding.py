@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from model_store.dicom_input import Laterality, Limits
+from model_store.geometry import Placement
 from model_store.manifest import Recipe
 from model_store.refusals import Refused
 from service.decode_pool import DecodedImage, DecodePool
@@ -17,7 +18,10 @@ from service.upload_files import UploadedFile
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A file that is a usable mammogram: what the answer says of it, and its canvas."""
+    """A file that is a usable mammogram: what the answer says of it, and its canvas.
+
+    `spacing_mm` (row, column) of stored pixels where it is known.
+    """
 
     index: int
     name: str
@@ -27,6 +31,8 @@ class Opened:
     view: str | None
     warnings: tuple[str, ...]
     item: ImageItem
+    placement: Placement
+    spacing_mm: tuple[float, float] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,4 +91,6 @@ def _opened(decoded: DecodedImage, ref: str, *, index: int, name: str) -> Opened
         view=decoded.view,
         warnings=tuple(str(code) for code in decoded.warnings),
         item=ImageItem(canvas=decoded.canvas, shape=decoded.shape, ref=ref),
+        placement=decoded.placement,
+        spacing_mm=decoded.spacing_mm,
     )

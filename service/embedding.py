@@ -20,17 +20,22 @@ from service.errors import (
     StorageFull,
 )
 from service.metrics import Metrics
+from service.queue.batching import INFERENCE_FAILED
+from service.queue.heat import ImageHeat, decode_heat
 from service.queue.streams import (
     DEADLINE,
     DeadlinePassed,
+    HeatItem,
     ImageItem,
     Item,
     ItemFailed,
+    Kind,
     QueueClient,
     QueueDown,
     QueueFull,
     QueueStorageFull,
     TextItem,
+    kind_of,
     now_ms,
     text_ref,
 )
@@ -42,6 +47,9 @@ DOWN_RETRY_S = 2.0
 STORAGE_RETRY_S = 10.0
 FORGET_S = 2.0
 Vector = F32 | ItemFailed
+Heat = ImageHeat | ItemFailed
+Answers = dict[tuple[Kind, str], bytes | ItemFailed]
+"""What the queue gave, by kind and ref."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +92,25 @@ class Embedder:
             found_texts = await self._cached(version, "text", list(sentences))
             wanted = [item for ref, item in by_ref.items() if ref not in found_images]
             wanted += [item for ref, item in sentences.items() if ref not in found_texts]
-            fresh: dict[tuple[str, str], Vector] = {}
-            for start in range(0, len(wanted), self._largest_job):
-                job = wanted[start : start + self._largest_job]
-                fresh |= await self._run(version, job, until=until)
+            fresh = await self._run_all(version, wanted, until=until)
+        fresh |= {("image", ref): known for ref, known in found_images.items()}
+        fresh |= {("text", ref): known for ref, known in found_texts.items()}
         return Vectors(
-            images={ref: _either(ref, "image", found=found_images, fresh=fresh) for ref in by_ref},
-            texts={
-                text: _either(ref, "text", found=found_texts, fresh=fresh)
-                for text, ref in refs.items()
-            },
+            images={ref: _vector(fresh["image", ref]) for ref in by_ref},
+            texts={text: _vector(fresh["text", ref]) for text, ref in refs.items()},
         )
+
+    async def heat(
+        self, version: ModelVersion, items: Sequence[HeatItem], *, until: float
+    ) -> dict[str, Heat]:
+        """Heat of images by their items' ref. Raises as `embed`."""
+        by_ref: dict[str, Item] = {item.ref: item for item in items}
+        async with self._faults(version, until=until):
+            found = await self._cached(version, "heat", list(by_ref))
+            wanted = [item for ref, item in by_ref.items() if ref not in found]
+            fresh = await self._run_all(version, wanted, until=until)
+        fresh |= {("heat", ref): known for ref, known in found.items()}
+        return {ref: _heat(fresh["heat", ref]) for ref in by_ref}
 
     async def serving(self, version: ModelVersion) -> list[dict[str, Any]]:
         """The living workers that have exactly this version. Raises QueueDown."""
@@ -108,16 +124,23 @@ class Embedder:
         ]
 
     async def _cached(
-        self, version: ModelVersion, kind: str, refs: list[str]
+        self, version: ModelVersion, kind: Kind, refs: list[str]
     ) -> Mapping[str, bytes]:
         found = await self._queue.cached(version.digest, kind, refs)
         self._metrics.looked_up(kind, hits=len(found), misses=len(refs) - len(found))
         return found
 
-    async def _run(
+    async def _run_all(
         self, version: ModelVersion, items: Sequence[Item], *, until: float
-    ) -> dict[tuple[str, str], Vector]:
-        """By kind and ref."""
+    ) -> Answers:
+        """One job after the other, none larger than `largest_job`."""
+        answers: Answers = {}
+        for start in range(0, len(items), self._largest_job):
+            job = items[start : start + self._largest_job]
+            answers |= await self._run(version, job, until=until)
+        return answers
+
+    async def _run(self, version: ModelVersion, items: Sequence[Item], *, until: float) -> Answers:
         if not await self.serving(version):
             raise _no_worker()
         left_s = until - time.monotonic()
@@ -133,8 +156,7 @@ class Embedder:
         if ItemFailed(DEADLINE) in results:
             raise DeadlinePassed("an item was not run in time")
         return {
-            (_kind(item), item.ref): result if isinstance(result, ItemFailed) else _vector(result)
-            for item, result in zip(items, results, strict=True)
+            (kind_of(item), item.ref): result for item, result in zip(items, results, strict=True)
         }
 
     async def _forget(self, job: str) -> None:
@@ -181,19 +203,16 @@ def _no_worker() -> NoWorker:
     return NoWorker("No living worker serves this model.", retry_after_s=NO_WORKER_RETRY_S)
 
 
-def _kind(item: Item) -> str:
-    return "image" if isinstance(item, ImageItem) else "text"
+def _vector(answer: bytes | ItemFailed) -> Vector:
+    return answer if isinstance(answer, ItemFailed) else np.frombuffer(answer, dtype="<f4")
 
 
-def _vector(stored: bytes) -> F32:
-    return np.frombuffer(stored, dtype="<f4")
-
-
-def _either(
-    ref: str,
-    kind: str,
-    *,
-    found: Mapping[str, bytes],
-    fresh: Mapping[tuple[str, str], Vector],
-) -> Vector:
-    return _vector(found[ref]) if ref in found else fresh[kind, ref]
+def _heat(answer: bytes | ItemFailed) -> Heat:
+    """A worker of another release may answer in another form: then it has failed."""
+    if isinstance(answer, ItemFailed):
+        return answer
+    try:
+        return decode_heat(answer)
+    except ValueError:
+        logger.error("a worker's heat maps cannot be read: is it of another release?")
+        return INFERENCE_FAILED

@@ -40,12 +40,16 @@ class Executor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A loaded model: `shape` (H, W) of its canvases."""
+    """A loaded model: `shape` (H, W) of its canvases.
+
+    `look`: a canvas and what a heat item asks of it -> its answer; None = it makes no heat maps.
+    """
 
     key: str
     digest: str
     shape: tuple[int, int]
     executor: Executor
+    look: Callable[[U8, bytes], bytes] | None = None
 
 
 class ExecutorBroken(Exception):
@@ -63,6 +67,28 @@ def run_isolated(
 ) -> list[bytes | ItemFailed]:
     """One float32 embedding (as bytes) or one failure for each item, in their order.
 
+    `run` gives one row an item; else as `isolated`.
+    """
+    return isolated(rows_of(run), items, check=check)
+
+
+def rows_of(run: Callable[[Sequence[T]], F32]) -> Callable[[Sequence[T]], list[bytes]]:
+    """`run` with its rows as bytes; ValueError unless each item has one, and a finite one."""
+
+    def rows(batch: Sequence[T]) -> list[bytes]:
+        found = run(batch)
+        if found.ndim != 2 or len(found) != len(batch) or not np.isfinite(found).all():
+            raise ValueError(f"the model gave {found.shape} for {len(batch)} items")
+        return [row.tobytes() for row in np.ascontiguousarray(found, dtype=np.float32)]
+
+    return rows
+
+
+def isolated(
+    run: Callable[[Sequence[T]], list[bytes]], items: Sequence[T], *, check: Callable[[], None]
+) -> list[bytes | ItemFailed]:
+    """One answer or one failure for each item, in their order.
+
     A batch that raises is halved until the guilty items stand alone: at most 2 log2 N runs more
     for one of them. When every item fails, `check` decides whose fault it is: if it raises too,
     ExecutorBroken.
@@ -76,15 +102,14 @@ def run_isolated(
     return results
 
 
-def _bisect(run: Callable[[Sequence[T]], F32], items: Sequence[T]) -> list[bytes | ItemFailed]:
+def _bisect(
+    run: Callable[[Sequence[T]], list[bytes]], items: Sequence[T]
+) -> list[bytes | ItemFailed]:
     try:
-        rows = run(items)
-        if rows.ndim != 2 or len(rows) != len(items) or not np.isfinite(rows).all():
-            raise ValueError(f"the model gave {rows.shape} for {len(items)} items")
+        return [*run(items)]
     except Exception as error:  # noqa: BLE001 - whatever the model raised belongs to one item
         if len(items) == 1:
             logger.warning("an item could not be run: %s", type(error).__name__)
             return [INFERENCE_FAILED]
-        middle = len(items) // 2
-        return _bisect(run, items[:middle]) + _bisect(run, items[middle:])
-    return [row.tobytes() for row in np.ascontiguousarray(rows, dtype=np.float32)]
+    middle = len(items) // 2
+    return _bisect(run, items[:middle]) + _bisect(run, items[middle:])

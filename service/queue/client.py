@@ -19,12 +19,14 @@ from redis.exceptions import OutOfMemoryError, RedisError
 from service.queue import keys
 from service.queue.keys import (
     DeadlinePassed,
-    ImageItem,
+    HeatItem,
     Item,
     ItemFailed,
+    Kind,
     QueueDown,
     QueueFull,
     QueueStorageFull,
+    TextItem,
 )
 
 logger = logging.getLogger(__name__)
@@ -88,10 +90,7 @@ class QueueClient:
         blobs = [keys.blob_key(job, index) for index in range(len(items))]
         arguments: list[Any] = [self._max_items, deadline_ms, ttl_ms, model_digest, job]
         for item in items:
-            if isinstance(item, ImageItem):
-                arguments += ["image", item.ref, f"{item.shape[0]}x{item.shape[1]}", item.canvas]
-            else:
-                arguments += ["text", item.ref, "", item.text.encode()]
+            arguments += [keys.kind_of(item), item.ref, *_payload(item)]
         stream = keys.stream_key(model_key)
         async with _faults():
             state, depth = await self._admit(
@@ -102,7 +101,7 @@ class QueueClient:
         return job
 
     async def wait(self, job: str, n: int, *, deadline_s: float) -> list[bytes | ItemFailed]:
-        """The results of a job's `n` items, in their order: float32 bytes, or why there are none.
+        """The results of a job's `n` items, in their order: bytes, or why there are none.
 
         `deadline_s` is counted from now. Raises DeadlinePassed, or QueueDown when Redis stays
         away for OUTAGE_S or no longer knows the job.
@@ -141,8 +140,8 @@ class QueueClient:
                 event.clear()
         raise TimeoutError
 
-    async def cached(self, model_digest: str, kind: str, refs: Sequence[str]) -> dict[str, bytes]:
-        """The embeddings (float32 bytes) that are known already, by ref. `kind`: image or text."""
+    async def cached(self, model_digest: str, kind: Kind, refs: Sequence[str]) -> dict[str, bytes]:
+        """The answers that are known already, by ref: float32 bytes, or heat as queue.heat says."""
         if not refs:
             return {}
         async with _faults():
@@ -206,6 +205,14 @@ class QueueClient:
         event = self._waiting.get(job)
         if event is not None:
             event.set()
+
+
+def _payload(item: Item) -> list[Any]:
+    """Shape and canvas for its blob, and what stands in the entry itself; '' where it has none."""
+    if isinstance(item, TextItem):
+        return ["", "", item.text.encode()]
+    shape = f"{item.shape[0]}x{item.shape[1]}"
+    return [shape, item.canvas, item.ask if isinstance(item, HeatItem) else ""]
 
 
 @contextlib.asynccontextmanager

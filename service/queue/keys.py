@@ -15,6 +15,7 @@ import time
 import unicodedata
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Literal
 
 GROUP = "workers"
 DONE_CHANNEL = "mammo:done"
@@ -71,6 +72,24 @@ class ImageItem:
 
 
 @dataclass(frozen=True, slots=True)
+class HeatItem:
+    """A canvas as in ImageItem, and what is asked of it: queue.heat's bytes; `ref` of `heat_ref`.
+
+    Answered with that module's bytes, not with an embedding.
+    """
+
+    canvas: bytes
+    shape: tuple[int, int]
+    ask: bytes
+    ref: str
+
+    def __post_init__(self) -> None:
+        height, width = self.shape
+        if len(self.canvas) != height * width:
+            raise ValueError(f"a {height} x {width} canvas has {len(self.canvas)} bytes")
+
+
+@dataclass(frozen=True, slots=True)
 class TextItem:
     """A sentence; `ref` from `text_ref`."""
 
@@ -78,12 +97,13 @@ class TextItem:
     ref: str
 
 
-Item = ImageItem | TextItem
+Item = ImageItem | HeatItem | TextItem
+Kind = Literal["image", "heat", "text"]
 
 
 @dataclass(frozen=True, slots=True)
 class ItemFailed:
-    """One item has no embedding: `code` is a RefusalCode's value or `deadline`."""
+    """One item has no answer: `code` is a RefusalCode's value or `deadline`."""
 
     code: str
 
@@ -98,6 +118,18 @@ def image_ref(canvas: bytes | memoryview, recipe_digest: str) -> str:
 def text_ref(text: str) -> str:
     """Cache reference of a sentence: sha256 of its NFC form, 64 hex digits."""
     return hashlib.sha256(unicodedata.normalize("NFC", text).encode()).hexdigest()
+
+
+def heat_ref(image: str, ask: bytes) -> str:
+    """Cache reference of a heat item: sha256 over `image_ref` and what is asked, 64 hex digits."""
+    return hashlib.sha256(image.encode() + ask).hexdigest()
+
+
+def kind_of(item: Item) -> Kind:
+    """What it is called in the queue and in cache keys."""
+    if isinstance(item, ImageItem):
+        return "image"
+    return "heat" if isinstance(item, HeatItem) else "text"
 
 
 def now_ms() -> int:
@@ -126,7 +158,7 @@ def blob_key(job: str, index: int) -> str:
 
 
 def cache_key(model_digest: str, kind: str, ref: str) -> str:
-    """Embedding of an image or a sentence by one model, by digest."""
+    """Embedding of an image or a sentence, or heat of an image, by one model, by digest."""
     return f"mammo:emb:{model_digest}:{kind}:{ref}"
 
 
@@ -136,7 +168,7 @@ def worker_key(worker: str) -> str:
 
 
 def encode_result(result: bytes | ItemFailed) -> bytes:
-    """What stands in the job hash: b"ok" + float32 embedding, or b"er" + code."""
+    """What stands in the job hash: b"ok" + the answer's bytes, or b"er" + code."""
     if isinstance(result, ItemFailed):
         return b"er" + result.code.encode()
     return b"ok" + result

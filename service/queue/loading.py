@@ -5,6 +5,7 @@ import logging
 from model_store.runtime import ModelRuntime
 from model_store.store import ModelStore, ModelVersion, StoreError
 from service.queue.batching import Served
+from service.queue.looking import looker
 from service.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ def load_models(settings: Settings) -> list[Served]:
                 digest=version.digest,
                 shape=(recipe.height_px, recipe.width_px),
                 executor=runtime,
+                look=looker(runtime),
             )
         )
     return loaded

@@ -18,22 +18,13 @@ from collections.abc import Mapping, Sequence
 from types import FrameType
 from typing import Any
 
-import numpy as np
-
-from model_store.arrays import F32, U8
-from model_store.refusals import RefusalCode
 from service import logs
-from service.queue.batching import (
-    INFERENCE_FAILED,
-    ExecutorBroken,
-    Served,
-    pieces,
-    run_isolated,
-)
+from service.queue.batching import ExecutorBroken, Served, isolated, pieces
 from service.queue.heartbeat import Heartbeat
-from service.queue.keys import DEADLINE, ItemFailed, QueueDown, now_ms
+from service.queue.keys import DEADLINE, ItemFailed, Kind, QueueDown, now_ms
+from service.queue.kinds import ORDER, content_of, how, settle
 from service.queue.loading import load_models
-from service.queue.worker_queue import Contents, Delivery, WorkerQueue
+from service.queue.worker_queue import Delivery, WorkerQueue
 from service.settings import Settings
 
 logger = logging.getLogger("service.queue.worker")  # it is __main__ where a service starts it
@@ -44,12 +35,9 @@ CLAIM_S = 0.5
 """How often it looks for entries whose lease has run out."""
 TOP_UP_STEP_S = 0.002
 """Between looks for late-comers. No short BLOCK: an idle server ends it up to 100 ms late."""
-MOST_DELIVERIES = 3
-"""From the second delivery on an item runs alone; beyond this many it is quarantined."""
 STALL_S = 120.0
 """A pass of the model that takes longer than this is a hang."""
 RATE_MEMORY = 0.8
-LEFT = ItemFailed("left")
 
 
 class Worker:
@@ -71,7 +59,8 @@ class Worker:
         self._batch_wait_s = batch_wait_s
         self._rates: dict[str, float] = {}
         self._passes = {served.key: 0 for served in models}
-        self._images = {served.key: 0 for served in models}
+        self._images = dict(self._passes)
+        self._heats = dict(self._passes)
         self._claim_at = 0.0
         self._started_ms = now_ms()
         self._heartbeat = Heartbeat(queue, about=self._about, lease_s=lease_s, stall_s=stall_s)
@@ -128,52 +117,42 @@ class Worker:
         return max(1, min(self._max_batch, served.executor.preferred_batch))
 
     def _work(self, key: str, deliveries: Sequence[Delivery]) -> None:
-        """Complete every delivery of one model, each with an embedding or a failure."""
+        """Complete every delivery of one model, each with an answer or a failure."""
         began = time.monotonic()
         served = self._models[key]
-        images: list[tuple[Delivery, U8]] = []
-        texts: list[tuple[Delivery, str]] = []
+        todo: dict[Kind, list[tuple[Delivery, Any]]] = {kind: [] for kind in ORDER}
         with self._heartbeat.holding(deliveries):
             for it, has in zip(deliveries, self._queue.contents(deliveries), strict=True):
                 settled = settle(it, has, served)
                 if settled is not None:
                     self._complete(it, settled)
-                elif has.canvas is not None:
-                    canvas = np.frombuffer(has.canvas, dtype=np.uint8).reshape(served.shape)
-                    images.append((it, canvas))
                 else:
-                    texts.append((it, it.text))
-            self._run_texts(served, texts)
-            self._run_images(served, images)
+                    todo[it.kind].append((it, content_of(it, has, served)))
+            for kind, pairs in todo.items():
+                self._run(kind, pairs, served)
         rate = len(deliveries) / max(time.monotonic() - began, 1e-6)
         known = self._rates.get(key, rate)
         self._rates[key] = RATE_MEMORY * known + (1 - RATE_MEMORY) * rate
 
-    def _run_texts(self, served: Served, texts: Sequence[tuple[Delivery, str]]) -> None:
-        executor = served.executor
-        wanted = [pair for pair in texts if not self._expired(pair[0])]
-        found = run_isolated(
-            executor.embed_texts, [text for _, text in wanted], check=executor.check_golden
-        ) if wanted else []  # fmt: skip
-        for (it, _), result in zip(wanted, found, strict=True):
-            self._complete(it, result)
-
-    def _run_images(self, served: Served, images: Sequence[tuple[Delivery, U8]]) -> None:
+    def _run(self, kind: Kind, pairs: Sequence[tuple[Delivery, Any]], served: Served) -> None:
         """In pieces of what the model takes at once: first answers leave before the last run."""
-        executor = served.executor
-
-        def run(canvases: Sequence[U8]) -> F32:
-            return executor.embed_images(np.stack(canvases))
-
-        for piece in pieces(images, max(1, executor.preferred_batch)):
+        run, at_once = how(kind, served, max_batch=self._max_batch)
+        for piece in pieces(pairs, at_once):
             wanted = [pair for pair in piece if not self._expired(pair[0])]
             if not wanted:
                 continue
-            self._passes[served.key] += 1
-            self._images[served.key] += len(wanted)
-            found = run_isolated(run, [canvas for _, canvas in wanted], check=executor.check_golden)
+            self._count(kind, served.key, len(wanted))
+            contents = [content for _, content in wanted]
+            found = isolated(run, contents, check=served.executor.check_golden)
             for (it, _), result in zip(wanted, found, strict=True):
                 self._complete(it, result)
+
+    def _count(self, kind: Kind, key: str, items: int) -> None:
+        if kind == "image":
+            self._passes[key] += 1
+            self._images[key] += items
+        elif kind == "heat":
+            self._heats[key] += items
 
     def _expired(self, it: Delivery) -> bool:
         """Whether the deadline passed; such an item is completed as failed."""
@@ -197,31 +176,8 @@ class Worker:
             "items_per_s": dict(self._rates),
             "passes": dict(self._passes),
             "images": dict(self._images),
+            "heats": dict(self._heats),
         }
-
-
-def settle(it: Delivery, has: Contents, served: Served) -> bytes | ItemFailed | None:
-    """What is known of an item before it is run; None = run it."""
-    if not has.wanted:
-        return LEFT
-    if it.model_digest == served.digest and has.cached is not None:
-        return has.cached
-    if it.times > MOST_DELIVERIES:
-        logger.error("an item was delivered %d times and never completed", it.times)
-        return ItemFailed(RefusalCode.QUARANTINED.value)
-    if now_ms() >= it.deadline_ms:
-        return ItemFailed(DEADLINE)
-    if it.model_digest != served.digest:
-        logger.error("%s: API and worker have different files of this version", served.key)
-        return INFERENCE_FAILED
-    if it.kind == "image" and not _fits(it, has.canvas, served.shape):
-        logger.error("%s: a canvas is missing or not of the model's size", served.key)
-        return INFERENCE_FAILED
-    return None
-
-
-def _fits(it: Delivery, canvas: bytes | None, shape: tuple[int, int]) -> bool:
-    return canvas is not None and it.shape == shape and len(canvas) == shape[0] * shape[1]
 
 
 def worker_id() -> str:

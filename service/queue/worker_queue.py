@@ -17,7 +17,7 @@ from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 
 from service.queue import keys
-from service.queue.keys import GROUP, ItemFailed, QueueDown
+from service.queue.keys import GROUP, ItemFailed, Kind, QueueDown
 
 logger = logging.getLogger(__name__)
 
@@ -27,30 +27,35 @@ BEAT_TTL_S = 3.0
 """A worker that has not beaten for this long counts as dead."""
 GONE_S = 3600.0
 """Consumers idle for this long that hold nothing are removed."""
+KINDS: dict[str, Kind] = {"image": "image", "heat": "heat", "text": "text"}
 CACHE_UNTIL = 0.8
 """Above this share of Redis' memory nothing is added to the cache: it must not starve the queue."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One entry in this worker's hands. `times`: how often it was delivered, this time included."""
+    """One entry in this worker's hands. `times`: how often it was delivered, this time included.
+
+    `text` is the sentence of a text item, `ask` what a heat item asks of its canvas.
+    """
 
     model_key: str
     entry: bytes
     job: str
     index: int
-    kind: str
+    kind: Kind
     ref: str
     shape: tuple[int, int] | None
     model_digest: str
     deadline_ms: int
     text: str
+    ask: bytes
     times: int
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a delivery needs to be run: is the job wanted still, the canvas, a cached embedding."""
+    """What a delivery needs to be run: is the job wanted still, the canvas, a cached answer."""
 
     wanted: bool
     canvas: bytes | None
@@ -123,7 +128,7 @@ class WorkerQueue:
         return None
 
     def contents(self, deliveries: Sequence[Delivery]) -> list[Contents]:
-        """Canvases and known embeddings of the deliveries, in one round trip."""
+        """Canvases and known answers of the deliveries, in one round trip."""
         with _faults():
             pipe = self._redis.pipeline(transaction=False)
             for it in deliveries:
@@ -145,12 +150,12 @@ class WorkerQueue:
                 )
 
     def complete(self, delivery: Delivery, result: bytes | ItemFailed) -> int:
-        """Give one result: float32 bytes or a failure.
+        """Give one result: its bytes or a failure.
 
         Returns how many items of the job remain, -1 if its caller has left, -2 if it was
         completed before (a duplicate delivery, absorbed).
         """
-        embedding = result if isinstance(result, bytes) else b""
+        cached = result if isinstance(result, bytes) else b""
         with _faults():
             return int(
                 self._complete(
@@ -162,7 +167,7 @@ class WorkerQueue:
                     ],
                     args=[
                         GROUP, delivery.entry, delivery.index, keys.encode_result(result),
-                        embedding, self._cache_ttl_ms if self._may_cache else 0,
+                        cached, self._cache_ttl_ms if self._may_cache else 0,
                         keys.DONE_CHANNEL, delivery.job,
                     ],
                 )
@@ -245,19 +250,20 @@ class WorkerQueue:
 def _delivery(
     model_key: str, entry: bytes, fields: Mapping[bytes, bytes], *, times: int
 ) -> Delivery:
-    shape = fields[b"shape"].decode()
+    shape, kind = fields[b"shape"].decode(), KINDS[fields[b"kind"].decode()]
     height, _, width = shape.partition("x")
     return Delivery(
         model_key=model_key,
         entry=entry,
         job=fields[b"job"].decode(),
         index=int(fields[b"index"]),
-        kind=fields[b"kind"].decode(),
+        kind=kind,
         ref=fields[b"ref"].decode(),
         shape=(int(height), int(width)) if shape else None,
         model_digest=fields[b"model"].decode(),
         deadline_ms=int(fields[b"deadline_ms"]),
-        text=fields[b"text"].decode(),
+        text="" if kind == "heat" else fields[b"text"].decode(),
+        ask=fields[b"text"] if kind == "heat" else b"",
         times=times,
     )
 

@@ -1,6 +1,6 @@
 -- Complete one item: however often it is delivered and completed, the job counts it once.
 -- KEYS  stream, job, blob, cache
--- ARGV  group, entry id, index, result, embedding for the cache or '', cache ttl_ms, channel, job id
+-- ARGV  group, entry id, index, result, answer for the cache or '', cache ttl_ms, channel, job id
 -- Gives how many items remain, -1: the job is gone (its caller left), -2: completed before.
 -- XACK stands first: once a script has written, Redis lets it finish although memory is full.
 redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])

@@ -24,7 +24,7 @@ MORPHOLOGIES = {
 }
 """CBIS-DDSM's counts; its 106 punctate ones are left out, coarse heterogeneous ones take theirs."""
 DISTRIBUTIONS = {"grouped": 740, "segmental": 168, "regional": 99, "linear": 90}
-SIZE_MM, SIZE_SPREAD = 12.9, 0.83  # CBIS-DDSM's regions: median, sd of the logarithm
+SIZE_MM, SIZE_SPREAD = 12.9, 0.88  # CBIS-DDSM's regions: median, sd of the logarithm
 DIAMETER_MM = {
     "fine pleomorphic": (0.165, 0.5),
     "amorphous": (0.2, 0.4),
@@ -61,7 +61,7 @@ def sample_cluster(rng: np.random.Generator) -> Cluster:
     distribution = _draw(rng, DISTRIBUTIONS)
     share = DISTRIBUTIONS["grouped"] / sum(DISTRIBUTIONS.values())
     grouped = distribution == "grouped"
-    rank = rng.uniform(0.03, share) if grouped else rng.uniform(share, 0.97)
+    rank = rng.uniform(0.01, share) if grouped else rng.uniform(share, 0.97)
     size = float(np.exp(np.log(SIZE_MM) + SIZE_SPREAD * _normal_quantile(rank)))
     morphology = _draw(rng, MORPHOLOGIES)
     many = {"amorphous": 1.4, "coarse heterogeneous": 0.6}.get(morphology, 1.0)
@@ -112,9 +112,10 @@ def positions(rng: np.random.Generator, cluster: Cluster, *, heading: float) -> 
     if cluster.distribution == "grouped":
         points = np.clip(rng.normal(0, 0.5, (count, 2)), -1.2, 1.2)
         points *= np.array([1.0, rng.uniform(0.65, 1.0)])
-        points[:5] *= min(1.0, 5.0 / size)  # five within a centimetre, whatever the size
-        spread = np.sqrt(np.prod(np.ptp(points, axis=0)))
-        return _turned(points * size / max(float(spread), 0.3), rng.uniform(0, np.pi))
+        points *= size / max(float(np.sqrt(np.prod(np.ptp(points, axis=0)))), 0.3)
+        away = np.hypot(points[:5, 0], points[:5, 1])[:, None]
+        points[:5] *= np.minimum(1, 2.5 / np.maximum(away, 0.1))  # five within a centimetre
+        return _turned(points, rng.uniform(0, np.pi))
     if cluster.distribution == "linear":
         line = curve(rng, (0.0, -size / 2), (0.0, size / 2), bend=0.05, points=33)
         along = rng.uniform(0, 32, count)

@@ -110,7 +110,7 @@ def _strands(rng: np.random.Generator, distortion: Distortion) -> F32:
     step = 2 * np.pi / distortion.strands
     for angle in np.arange(distortion.strands) * step + rng.uniform(0, 2 * np.pi):
         turned = float(angle + rng.normal(0, step / 3))
-        start = float(rng.uniform(0.02, 0.16)) * half * PX_PER_MM
+        start = float(rng.uniform(0.04, 0.34)) * half * PX_PER_MM
         end = float(rng.uniform(0.6, 1.25)) * half * PX_PER_MM
         line = curve(
             rng,
@@ -119,6 +119,6 @@ def _strands(rng: np.random.Generator, distortion: Distortion) -> F32:
             bend=0.05,
         )
         height = distortion.height_mm * float(rng.uniform(0.6, 1.1))
-        width = float(rng.uniform(0.5, 1.0))
+        width = float(rng.uniform(0.45, 0.8))
         draw_strand(drawn, line, width_mm=(width, 0.25), height_mm=(height, 0.1 * height))
     return smooth(drawn, 0.15)

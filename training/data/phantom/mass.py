@@ -56,6 +56,7 @@ SPICULES = (1358.0, 365.0)  # mean and sd of their number
 SPICULE_LENGTH, SPICULE_WIDTH = 0.173, 0.048  # of the first segment, in radii of the mass
 SHORTER, THINNER, GOES_ON = 0.89, 0.91, 0.72  # each further segment; how likely there is one
 TURN = np.deg2rad(6.6)
+BEYOND = {"spiculated": 2.4, "obscured": 1.8}  # how far a patch reaches, in radii
 LAYERS = 6  # spicules of a layer do not add up, those of different ones do
 
 
@@ -95,14 +96,17 @@ def draw_mass(
     spiculated = mass.margin == "spiculated"
     body_mm = mass.size_mm * (0.8 if spiculated else 1.0)  # spicules make the rest of the box
     radii = outline(rng, mass, body_mm=body_mm)
-    reach = float(radii.max()) * (2.3 if spiculated else 1.25) + 2 * BLUR_MM[mass.margin] + 0.5
+    reach = float(radii.max()) * BEYOND.get(mass.margin, 1.25) + 2 * BLUR_MM[mass.margin] + 0.5
     radius, angle = polar(reach)
-    body = _body(rng, mass, radius / by_angle(angle, radii), angle)
+    relative = radius / by_angle(angle, radii)
+    body = _body(rng, mass, relative, angle)
     if spiculated:
         body = np.maximum(body, 0) + _spicules(rng, radii, size=len(body))
     body *= np.float32(DENSITIES[mass.density] * mass.size_mm * contrast)
     patch = centred(body, centre_mm)
     lay(field, patch)
+    if mass.margin == "obscured":  # what covers it is not part of it
+        patch.values = (relative < 1).astype(np.float32)
     return visible_box(field, patch, share=0.12)
 
 
@@ -153,8 +157,8 @@ def _obscured(rng: np.random.Generator, mass: Mass, sharp: F32, relative: F32, a
     hidden = smooth(np.asarray(hidden, np.float32), 0.8)
     size = mass.size_mm
     noise = texture(rng, sharp.shape, longest_mm=size / 2)
-    over = np.exp(-(((relative - 1.0) / 0.35) ** 2)) * np.clip(0.35 + 0.25 * noise, 0, 0.8)
-    faded = smooth(sharp, 0.12 * size) + over * (relative < 1.25)
+    over = np.exp(-(((relative - 1.05) / 0.3) ** 2)) * np.clip(0.4 + 0.2 * noise, 0, 0.8)
+    faded = smooth(sharp, 0.2 * size) + over
     return np.asarray(sharp * (1 - hidden) + smooth(faded.astype(np.float32), 0.3) * hidden)
 
 

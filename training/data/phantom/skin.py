@@ -68,7 +68,7 @@ def draw_skin_thickening(
     band = smooth(((skin < thick) & inside).astype(np.float32), 0.25) * inside
     dense, thickness = field.dense_mm[rows, columns], field.thickness_mm[rows, columns]
     added = np.clip(FILLED * thickness - dense, 0, None) * band * np.float32(contrast)
-    dense += added
+    np.minimum(dense + added, np.maximum(thickness, dense), out=dense)
     trabeculae = _trabeculae(rng, thickening, skin, weight) * np.float32(contrast)
     lay(field, Patch(trabeculae, rows.start, columns.start))
     return visible_box(field, Patch(band, rows.start, columns.start), share=0.5)

@@ -13,7 +13,9 @@ from training.data.facts import (
     contradiction,
     crop_facts,
     facts_of,
+    joined,
     merged_claims,
+    mirrored,
     no_claims,
     truth,
     word,
@@ -135,3 +137,28 @@ def test_sentences_claim_together_what_each_claims() -> None:
     assert merged[Attribute.DENSITY] == 2
     assert (merged == UNSTATED).sum() == len(Attribute) - 2
     assert (merged_claims([]) == UNSTATED).all()
+
+
+def test_a_mirrored_image_shows_the_other_side_and_half() -> None:
+    facts = facts_of(image(MASS))
+    seen = mirrored(facts, sides=True, outer=True, upper=False)
+    assert seen[Attribute.SIDE] == 0
+    assert word(seen, Attribute.MASS_LATERAL) == "inner"
+    assert word(seen, Attribute.MASS_VERTICAL) == "upper"
+    assert word(mirrored(facts, sides=False, outer=False, upper=True), Attribute.MASS_VERTICAL) == (
+        "lower"
+    )
+    back = mirrored(seen, sides=True, outer=True, upper=False)
+    np.testing.assert_array_equal(back, facts)
+
+
+def test_two_views_make_a_breast() -> None:
+    with_mass, without = image(MASS, density=Density.B), image()
+    both = joined(facts_of(with_mass), facts_of(without))
+    np.testing.assert_array_equal(both, facts_of(with_mass))
+    not_looked = facts_of(image(annotated=frozenset()))
+    assert joined(facts_of(without), not_looked)[Attribute.MASS] == UNKNOWN
+    oval = Finding((Category.MASS,), attributes={**MASS.attributes, "shape": "oval"})
+    differ = joined(facts_of(with_mass), facts_of(image(oval)))
+    assert differ[Attribute.MASS_SHAPE] == UNKNOWN
+    assert word(differ, Attribute.MASS_DEPTH) == "anterior"

@@ -16,6 +16,7 @@ from training.data.phantom.patch import (
     curve,
     draw_strand,
     lay,
+    sigmoid,
     smooth,
     visible_box,
 )
@@ -23,7 +24,7 @@ from training.data.records import Box
 
 AROUND_MM = 34.0  # the window that is looked at
 SKIN_MM = 2.2  # of the areola, thicker than elsewhere
-FILLED = 0.8
+FILLED = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +112,9 @@ def _thin(field: ViewField, window: tuple[slice, slice], skin: F32) -> None:
     usual *= np.clip(skin / 0.25, 0, 1)
     np.minimum(thickness, usual.astype(np.float32), out=thickness)
     dense = field.dense_mm[window]
-    areola = (skin > 0) & (skin < SKIN_MM) & (before - skin > 0.3)
-    dense[areola] = np.maximum(dense[areola], FILLED * thickness[areola])
+    areola = sigmoid((np.float32(SKIN_MM) - skin) / np.float32(0.3)) * (skin > 0)
+    areola *= np.clip((before - skin) / 2, 0, 1)  # where the skin line has moved
+    dense += areola * np.clip(FILLED * thickness - dense, 0, None)
     np.minimum(dense, thickness, out=dense)
 
 

@@ -13,6 +13,7 @@ from training.data.phantom.patch import (
     curve,
     draw_strand,
     lay,
+    sigmoid,
     smooth,
     texture,
     visible_box,
@@ -22,7 +23,7 @@ from training.data.records import Box
 DIFFUSE_SHARE = 0.35
 LOCAL_MM, DIFFUSE_MM = (3.5, 7.0), (3.0, 5.5)  # normal skin is up to 2 mm
 COARSE_PX = 5  # the skin line is looked for on a grid of half millimetres
-FILLED = 0.85  # share of the beam's path that is skin, where it runs along the skin
+FILLED = 0.75  # share of the beam's path that is skin, where it runs along the skin
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def draw_skin_thickening(
     noise = texture(rng, skin.shape, exponent=5.0, longest_mm=30.0)
     thick = np.float32(thickening.thickness_mm) * weight * np.clip(1 + 0.12 * noise, 0.7, 1.3)
     inside = field.inside[rows, columns]
-    band = smooth(((skin < thick) & inside).astype(np.float32), 0.25) * inside
+    band = sigmoid((thick - skin) / np.float32(0.3)) * np.minimum(thick, 1) * inside
     dense, thickness = field.dense_mm[rows, columns], field.thickness_mm[rows, columns]
     added = np.clip(FILLED * thickness - dense, 0, None) * band * np.float32(contrast)
     np.minimum(dense + added, np.maximum(thickness, dense), out=dense)

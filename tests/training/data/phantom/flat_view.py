@@ -1,5 +1,8 @@
 """A view of an evenly fatty breast, so that what a lesion adds is what is there."""
 
+import copy
+from functools import cache
+
 import cv2
 import numpy as np
 
@@ -12,6 +15,11 @@ CENTRE_MM = (75.0, 40.0)
 
 def flat_view(projection: Projection = Projection.CC, *, gland: float = 0.1) -> ViewField:
     """15 cm by 10 cm; in MLO with axilla and muscle in the upper corner. `gland`: its share."""
+    return copy.deepcopy(_flat_view(projection, gland))
+
+
+@cache
+def _flat_view(projection: Projection, gland: float) -> ViewField:
     oblique = projection is Projection.MLO
     outline = Outline(
         projection,

@@ -5,10 +5,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from model_store.manifest import Frozen, Recipe
-from training.models.text_encoder import LAYERS
+from training.models.bert import POOLINGS as TEXT_POOLINGS
+from training.models.image_encoder import POOLINGS, TOWERS, known
+from training.models.text_encoder import LAYERS, MINILM
 
 
 class PhantomConfig(Frozen):
@@ -26,11 +28,53 @@ class PhantomConfig(Frozen):
 
 
 class ModelConfig(Frozen):
-    """Sizes of the two towers."""
+    """Both towers. `text_layers` belongs to minilm; `text_pooling` and `text_trainable` to others.
 
+    `text`: "minilm", which comes as a package and stays frozen, or the folder of a BERT-family
+    model as transformers saves it, written with a slash. `image_weights`: "package" (lite0 alone),
+    "none", or a file of timm's weights.
+    """
+
+    image: str = "lite0"
+    image_weights: str = "package"
+    pooling: str = "smooth-maximum"
+    drop_path: float = Field(default=0.0, ge=0, lt=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    frozen_statistics: bool = Field(default=True, description="of BatchNorm, in training too")
+    text: str = MINILM
+    text_pooling: str = "eos"
+    text_trainable: bool = True
     embedding_size: int = Field(default=256, ge=8)
     text_layers: int = Field(default=5, ge=1, le=LAYERS)
     text_max_tokens: int = Field(default=128, ge=16, le=512)
+
+    @field_validator("image")
+    @classmethod
+    def _known_tower(cls, name: str) -> str:
+        known(name, TOWERS, what="image tower")
+        return name
+
+    @field_validator("pooling")
+    @classmethod
+    def _known_pooling(cls, name: str) -> str:
+        known(name, POOLINGS, what="pooling")
+        return name
+
+    @field_validator("text_pooling")
+    @classmethod
+    def _known_text_pooling(cls, name: str) -> str:
+        known(name, TEXT_POOLINGS, what="pooling of tokens")
+        return name
+
+    @field_validator("text")
+    @classmethod
+    def _minilm_or_a_folder(cls, name: str) -> str:
+        if name != MINILM and "/" not in name:
+            raise ValueError(
+                f"no text tower is called {name!r}; there is {MINILM}, and any folder of a "
+                "BERT-family model, written with a slash (./name)"
+            )
+        return name
 
 
 class StageConfig(Frozen):

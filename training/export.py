@@ -4,14 +4,11 @@ Output names are part of the contract. "embedding" is free for the image graph, 
 it collides with a name inside the exporter, so that tower says text_embedding.
 """
 
-import shutil
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnx
 import onnxruntime
 import torch
 from torch import Tensor, nn
@@ -21,9 +18,8 @@ from model_store.manifest import Recipe, TensorSpec
 from model_store.text import Tokenizer
 from training.models.clip import Clip
 from training.models.image_encoder import normalise
-from training.models.text_encoder import minilm_path
+from training.onnx_graph import export_graph
 
-OPSET = 20
 PARITY = 1e-4
 """Largest difference allowed between an embedding of torch and of the exported graph."""
 
@@ -61,7 +57,7 @@ class _Trunk(nn.Module):
 def export_trunk(model: Clip, path: Path, *, recipe: Recipe) -> None:
     """Write a graph (N, H, W) uint8 -> `trunk` (N, 320, H/32, W/32) float32."""
     canvases = torch.zeros(2, recipe.height_px, recipe.width_px, dtype=torch.uint8)
-    _export(
+    export_graph(
         _Trunk(model),
         (canvases,),
         path,
@@ -70,64 +66,33 @@ def export_trunk(model: Clip, path: Path, *, recipe: Recipe) -> None:
     )
 
 
-def export_towers(model: Clip, folder: Path, *, recipe: Recipe) -> None:
-    """Write image.onnx, text.onnx and tokenizer.json."""
+def export_towers(model: Clip, folder: Path, *, recipe: Recipe, half_weights: bool = False) -> None:
+    """Write image.onnx, text.onnx and tokenizer.json.
+
+    `half_weights` rounds the model's large weights to float16, in place, and halves both files.
+    """
     batch = torch.export.Dim("N")
     canvases = torch.zeros(2, recipe.height_px, recipe.width_px, dtype=torch.uint8)
-    _export(
+    export_graph(
         model.image,
         (canvases,),
         folder / "image.onnx",
         names=(["image"], ["embedding", "features"]),
         dynamic=({0: batch},),
+        half_weights=half_weights,
     )
-    sentence = {0: batch, 1: torch.export.Dim("L", max=len(model.text.base.places.levels))}
+    sentence = {0: batch, 1: torch.export.Dim("L", max=model.text.base.max_tokens)}
     ids = torch.ones(2, 7, dtype=torch.int64)
-    _export(
+    export_graph(
         model.text,
         (ids, ids.clone()),  # one tensor twice would make one input of the two
         folder / "text.onnx",
         names=(["input_ids", "attention_mask"], ["text_embedding"]),
         dynamic=(sentence, sentence),
+        half_weights=half_weights,
     )
-    shutil.copyfile(minilm_path() / "tokenizer.json", folder / "tokenizer.json")
-
-
-def _export(
-    module: nn.Module,
-    example: tuple[Tensor, ...],
-    path: Path,
-    *,
-    names: tuple[list[str], list[str]],
-    dynamic: Sequence[Mapping[int, object]],
-) -> None:
-    module.eval().to(memory_format=torch.contiguous_format)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's own deprecations; parity is checked after
-        torch.onnx.export(
-            module,
-            example,
-            path,
-            input_names=names[0],
-            output_names=names[1],
-            dynamic_shapes=tuple(dynamic),
-            opset_version=OPSET,
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
-    _without_traces(path)
-
-
-def _without_traces(path: Path) -> None:
-    """Drop what the exporter notes of its machine: stack traces with file paths, at every node."""
-    graph = onnx.load(path)
-    for holder in (*graph.graph.node, *graph.graph.value_info, *graph.graph.initializer):
-        holder.ClearField("metadata_props")
-        holder.ClearField("doc_string")
-    graph.graph.ClearField("metadata_props")
-    graph.ClearField("metadata_props")
-    onnx.save(graph, path)
+    tokenizer = model.text.base.tokenizer_json()
+    (folder / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
 
 
 def check_parity(model: Clip, folder: Path, *, golden: Golden, max_tokens: int) -> float:

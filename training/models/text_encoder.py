@@ -1,8 +1,9 @@
-"""Text tower: token ids -> unit embeddings. A frozen int8 MiniLM with a learned head on it.
+"""Text tower: token ids -> unit embeddings, by a base with a learned head on it.
 
-The frozen weights are held as int8 with one scale a row, in training too, so that what is trained,
-exported and served is one and the same function. The file stays small without any step after the
-export that could change a number. Knows nothing of tokenizers' files or captions.
+The base is a model of the BERT family (`bert`) or this file's MiniLM, whose frozen weights are held
+as int8 with one scale a row, in training too, so that what is trained, exported and served is one
+and the same function. The file stays small without any step after the export that could change a
+number. Knows nothing of tokenizers' files or captions.
 """
 
 from pathlib import Path
@@ -12,8 +13,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training.models.bert import Bert
 from training.models.image_encoder import unit
 
+MINILM = "minilm"
 WIDTH, HEADS, INNER = 384, 12, 1536  # all-MiniLM-L6-v2, config.json
 VOCABULARY = 30522
 LAYERS = 6
@@ -100,6 +103,7 @@ class MiniLm(nn.Module):
 
     def __init__(self, *, layers: int, max_tokens: int) -> None:
         super().__init__()
+        self.width, self.max_tokens = WIDTH, max_tokens
         self.words = Int8Embedding(VOCABULARY, WIDTH)
         self.places = Int8Embedding(max_tokens, WIDTH)
         self.norm = nn.LayerNorm(WIDTH, eps=NORM_EPS)
@@ -117,27 +121,55 @@ class MiniLm(nn.Module):
         total = (x * mask[..., None]).sum(dim=1)
         return unit(total / mask.sum(dim=1).clamp(min=1)[:, None])
 
+    def load(self) -> None:
+        """Fill with the package's weights."""
+        load_minilm(self, minilm_path())
+
+    def tokenizer_json(self) -> str:
+        """The package's tokenizer.json."""
+        return (minilm_path() / "tokenizer.json").read_text(encoding="utf-8")
+
 
 class TextEncoder(nn.Module):
-    """Frozen MiniLM and a small learned head; the head's straight path keeps its geometry."""
+    """A base and a learned head.
 
-    HIDDEN = 512
+    A head on a frozen base (`hidden` > 0) has a straight path, which keeps the base's geometry, and
+    a bent one through `hidden` units. A base that learns too has the straight path alone, which is
+    Mammo-CLIP's linear projection.
+    """
 
-    def __init__(self, *, embedding_size: int, layers: int, max_tokens: int) -> None:
+    def __init__(self, base: MiniLm | Bert, *, embedding_size: int, hidden: int = 0) -> None:
         super().__init__()
-        self.base = MiniLm(layers=layers, max_tokens=max_tokens)
-        self.straight = nn.Linear(WIDTH, embedding_size)
-        self.bent = nn.Sequential(
-            nn.Linear(WIDTH, self.HIDDEN), nn.GELU(), nn.Linear(self.HIDDEN, embedding_size)
+        self.base = base
+        self.straight = nn.Linear(base.width, embedding_size)
+        self.bent = (
+            nn.Sequential(
+                nn.Linear(base.width, hidden), nn.GELU(), nn.Linear(hidden, embedding_size)
+            )
+            if hidden
+            else None
         )
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the base never changes, so that a sentence's vector can be kept."""
+        return not any(weight.requires_grad for weight in self.base.parameters())
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """(N, L) int64 twice -> (N, D) unit embeddings."""
         return self.head(self.base(input_ids, attention_mask))
 
     def head(self, sentences: Tensor) -> Tensor:
-        """(N, 384) sentence vectors of the frozen base -> (N, D) unit embeddings."""
-        return unit(self.straight(sentences) + self.bent(sentences))
+        """(N, width) sentence vectors of the base -> (N, D) unit embeddings."""
+        projected = self.straight(sentences)
+        return unit(projected if self.bent is None else projected + self.bent(sentences))
+
+    def train(self, mode: bool = True) -> "TextEncoder":
+        """A frozen base stays in evaluation mode."""
+        super().train(mode)
+        if self.is_frozen:
+            self.base.eval()
+        return self
 
 
 def minilm_path() -> Path:

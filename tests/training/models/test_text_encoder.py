@@ -72,14 +72,14 @@ def test_int8_rows_err_by_half_a_level_at_most() -> None:
 
 
 def test_only_the_head_learns() -> None:
-    tower = TextEncoder(embedding_size=8, layers=1, max_tokens=16)
+    tower = TextEncoder(MiniLm(layers=1, max_tokens=16), embedding_size=8, hidden=4)
     learning = [name for name, weight in tower.named_parameters() if weight.requires_grad]
     assert learning
     assert all(name.startswith(("straight", "bent")) for name in learning)
 
 
 def test_sentence_vectors_have_length_one(tokens: tuple[torch.Tensor, torch.Tensor]) -> None:
-    tower = TextEncoder(embedding_size=8, layers=1, max_tokens=64)
+    tower = TextEncoder(MiniLm(layers=1, max_tokens=64), embedding_size=8)
     with torch.inference_mode():
         assert tower(*tokens).shape == (3, 8)
         torch.testing.assert_close(tower(*tokens).norm(dim=1), torch.ones(3))

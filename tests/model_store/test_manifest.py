@@ -89,6 +89,16 @@ def test_platt_scaling_by_hand() -> None:
     assert Calibration(slope=2, intercept=-1).apply(0.8) == pytest.approx(expected, abs=1e-12)
 
 
+def test_a_temperature_of_two_by_hand() -> None:
+    # logit(0.8) / 2 = ln 2; sigmoid of that = 2 / 3
+    assert Calibration(method="temperature", slope=0.5).apply(0.8) == pytest.approx(2 / 3)
+
+
+def test_a_temperature_with_an_intercept_is_refused() -> None:
+    with pytest.raises(ValidationError, match="a temperature has no intercept"):
+        Calibration(method="temperature", slope=0.5, intercept=0.1)
+
+
 @settings(deadline=None)
 @given(st.floats(0, 1), st.floats(1e-3, 1e3), st.floats(-1e6, 1e6))
 def test_a_calibrated_score_stays_between_0_and_1(

@@ -1,116 +1,221 @@
-"""Zero-shot scores of a model version on labelled canvases, as the service would give them.
+"""Zero-shot answers of a model version on labelled canvases, as the service would give them.
 
-The exported graphs and model_store.scoring do the work; no torch here.
+The exported graphs and model_store.scoring do the work; no torch here. A finding's truth is the
+record's category of that name, else its label ("malignancy"); who has not been looked at is left
+out, finding by finding.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model_store.arrays import F32
-from model_store.manifest import Manifest, Metric
+from model_store.manifest import Finding, Manifest, Metric
 from model_store.prompts import Question, all_sentences, questions_for
 from model_store.runtime import ModelRuntime
-from model_store.scoring import Score, aggregate, score_image
-from training.data.canvases import CanvasSet, ViewRecord
-from training.data.captions import Attribute
-from training.evaluate.metrics import Interval, auc
+from model_store.scoring import Score, aggregate, question_logits, score_images
+from training.data.canvas_set import CanvasSet
+from training.data.records import ImageRecord
+from training.evaluate.calibration import SENSITIVITY, Method, calibrated
+from training.evaluate.cases import breast_rows, case_truth
+from training.evaluate.density import density_metrics
+from training.evaluate.embeddings import Embedded, embed_canvases
+from training.evaluate.metrics import (
+    RESAMPLES,
+    Interval,
+    Statistic,
+    among,
+    as_metric,
+    auc_statistic,
+    ece_statistic,
+    interval,
+    mean_of,
+)
+from training.progress import Say, counter
 
-ATTRIBUTE_OF = {
-    "mass": Attribute.MASS,
-    "suspicious calcification": Attribute.CALCIFICATION,
-}
-"""Findings of the phantom prompt set, and the fact that answers each."""
+F64 = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+MAIN_FINDINGS = ("mass", "suspicious calcification")
+"""What every paper reports; the others are averaged beside them."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Level:
-    """Cases of one level: scores and truth by finding, and whose they are."""
+    """N cases of one level ("image" or "breast"); by finding, (N,) each.
+
+    `scores`: probabilities as served; `order`: what cases are ranked by (raw logits of images,
+    which do not run into ties next to 0 and 1; served scores of breasts); `labels` hold where
+    `known`. `patients` (N,): whose they are.
+    """
 
     name: str
-    scores: dict[str, NDArray[np.float64]]
-    labels: dict[str, NDArray[np.bool_]]
-    patients: NDArray[np.int64]
+    scores: dict[str, F64]
+    order: dict[str, F64]
+    labels: dict[str, Bools]
+    known: dict[str, Bools]
+    patients: NDArray[np.str_]
+
+    def measurable(self) -> tuple[str, ...]:
+        """Findings with a positive and a negative case."""
+        return tuple(f for f, known in self.known.items() if len(set(self.labels[f][known])) == 2)
 
 
-def embed_views(
-    runtime: ModelRuntime, canvases: CanvasSet, *, progress: Callable[[int, int], None]
-) -> F32:
-    """(V, D) embeddings of every view, one after the other; progress(done, all)."""
-    rows = []
-    for number, view in enumerate(canvases.views, start=1):
-        rows.append(runtime.embed_images(np.asarray(canvases.canvas(view))[None])[0])
-        progress(number, len(canvases.views))
-    return np.stack(rows)
+@dataclass(frozen=True, slots=True, eq=False)
+class Answers:
+    """A model's answers at both levels."""
+
+    image: Level
+    breast: Level
 
 
-def score_views(
-    runtime: ModelRuntime, embeddings: F32, *, manifest: Manifest
-) -> tuple[tuple[Question, ...], list[tuple[Score, ...]]]:
-    """Scores of every view by the manifest's findings."""
+def evaluate_zero_shot(
+    runtime: ModelRuntime,
+    canvases: CanvasSet,
+    *,
+    cache: Path,
+    data: str,
+    seed: int,
+    say: Say,
+    manifest: Manifest | None = None,
+    resamples: int = RESAMPLES,
+) -> list[Metric]:
+    """AUC and calibration error of every finding and density accuracy, by image and by breast.
+
+    `manifest` instead of the runtime's own: the same graphs with other findings or calibration.
+    `data` says in words what was measured on; `cache` is embed_canvases' folder.
+    """
+    progress = counter(say, "zero-shot")
+    embedded = embed_canvases(runtime, canvases, cache=cache, progress=progress)
+    answers = ask(runtime, canvases, embedded, manifest=manifest or runtime.manifest)
+    found = answer_metrics(answers, data=data, seed=seed, resamples=resamples)
+    found += density_metrics(runtime, canvases, embedded, data=data, seed=seed, resamples=resamples)
+    return found
+
+
+def ask(
+    runtime: ModelRuntime, canvases: CanvasSet, embedded: Embedded, *, manifest: Manifest
+) -> Answers:
+    """Every finding of the manifest, asked of every canvas; breasts by the manifest's rule."""
     questions = questions_for(manifest, findings=None, prompts_json=None)
     sentences = all_sentences(questions)
     vectors = dict(zip(sentences, runtime.embed_texts(sentences), strict=True))
-    scores = [score_image(row, questions, vectors, manifest.logit_scale) for row in embeddings]
-    return questions, scores
-
-
-def levels(
-    views: Sequence[ViewRecord],
-    scores: Sequence[tuple[Score, ...]],
-    *,
-    questions: Sequence[Question],
-    manifest: Manifest,
-) -> tuple[Level, Level]:
-    """Images, and breasts by the manifest's aggregation of views."""
-    breasts = dict.fromkeys((view.study, view.side) for view in views)
-    by_breast = {
-        breast: [i for i, v in enumerate(views) if (v.study, v.side) == breast]
-        for breast in breasts
-    }
+    scale = manifest.logit_scale
+    scores = score_images(embedded.embeddings, questions, vectors, scale)
+    logits = question_logits(embedded.embeddings, questions, vectors, scale)
+    breasts = breast_rows([record.image for record in canvases.records])
     combined = [
-        aggregate([scores[i] for i in rows], manifest.aggregation.views, questions)
-        for rows in by_breast.values()
+        aggregate([scores[row] for row in rows], manifest.aggregation.views, questions)
+        for rows in breasts
     ]
-    first = [views[rows[0]] for rows in by_breast.values()]
-    return _level("image", views, scores), _level("breast", first, combined)
+    images = [record.image for record in canvases.records]
+    image = _level("image", [[row] for row in range(len(images))], scores, (questions, images))
+    image.order.update({q.name: logits[:, i] for i, q in enumerate(questions)})
+    return Answers(image, _level("breast", breasts, combined, (questions, images)))
 
 
-def _level(name: str, views: Sequence[ViewRecord], scores: Sequence[tuple[Score, ...]]) -> Level:
-    names = [score.name for score in scores[0] if score.name in ATTRIBUTE_OF]
+def _level(
+    name: str,
+    cases: Sequence[Sequence[int]],
+    scores: Sequence[tuple[Score, ...]],
+    asked: tuple[Sequence[Question], Sequence[ImageRecord]],
+) -> Level:
+    """`cases`: the images' rows of each case; `scores` a tuple a case."""
+    questions, images = asked
+    values = np.array([[score.score for score in case] for case in scores])  # (N, Q)
+    truth = {q.name: [case_truth([images[i] for i in c], q.name) for c in cases] for q in questions}
+    served = {q.name: values[:, i] for i, q in enumerate(questions)}
     return Level(
         name=name,
-        scores={
-            finding: np.array([s.score for row in scores for s in row if s.name == finding])
-            for finding in names
-        },
-        labels={
-            finding: np.array([view.facts[ATTRIBUTE_OF[finding]] > 0 for view in views])
-            for finding in names
-        },
-        patients=np.array([view.study for view in views]),
+        scores=served,
+        order=dict(served),
+        labels={finding: np.array([t is True for t in ts]) for finding, ts in truth.items()},
+        known={finding: np.array([t is not None for t in ts]) for finding, ts in truth.items()},
+        patients=np.array([images[case[0]].patient for case in cases]),
     )
 
 
-def aucs(level: Level, *, rng: np.random.Generator) -> dict[str, Interval]:
-    """AUC of each finding with its interval by patient."""
-    return {
-        finding: auc(level.labels[finding], scores, patients=level.patients, rng=rng)
-        for finding, scores in level.scores.items()
-    }
+def answer_metrics(
+    answers: Answers, *, data: str, seed: int, resamples: int = RESAMPLES
+) -> list[Metric]:
+    """AUCs of both levels, their mean over the findings beside mass and calcification, and ECEs.
+
+    A finding without a positive or a negative case has no figure.
+    """
+    rng = np.random.default_rng(seed)
+    found: list[Metric] = []
+    for level in (answers.image, answers.breast):
+        for finding in level.measurable():
+            measured = finding_auc(level, finding, rng=rng, resamples=resamples)
+            found.append(as_metric(f"zero-shot AUC, {finding}, {level.name}", measured, data=data))
+        others = [f for f in level.measurable() if f not in MAIN_FINDINGS]
+        if len(others) > 1:
+            mean = mean_of([_auc_of(level, finding) for finding in others])
+            measured = interval(mean, patients=level.patients, rng=rng, resamples=resamples)
+            name = f"zero-shot AUC, mean of {len(others)} other findings, {level.name}"
+            found.append(as_metric(name, measured, data=data))
+    for finding in answers.image.measurable():
+        measured = finding_ece(answers.image, finding, rng=rng, resamples=resamples)
+        found.append(as_metric(f"calibration error (ECE), {finding}, image", measured, data=data))
+    return found
 
 
-def as_metrics(levels_: Sequence[Level], *, seed: int, data: str) -> Iterator[Metric]:
-    """The manifest's form of every level's AUCs."""
-    for level in levels_:
-        for finding, interval in aucs(level, rng=np.random.default_rng(seed)).items():
-            yield Metric(
-                name=f"zero-shot AUC, {finding}, {level.name}",
-                value=round(interval.value, 4),
-                low=round(interval.low, 4),
-                high=round(interval.high, 4),
-                n=interval.n,
-                data=data,
+def finding_auc(
+    level: Level, finding: str, *, rng: np.random.Generator, resamples: int = RESAMPLES
+) -> Interval:
+    """AUC of a finding among the cases whose truth is known."""
+    kept = level.known[finding]
+    statistic = auc_statistic(level.labels[finding][kept], level.order[finding][kept])
+    return interval(statistic, patients=level.patients[kept], rng=rng, resamples=resamples)
+
+
+def finding_ece(
+    level: Level, finding: str, *, rng: np.random.Generator, resamples: int = RESAMPLES
+) -> Interval:
+    """Expected calibration error of the served scores, 15 equal-mass bins."""
+    kept = level.known[finding]
+    return interval(
+        ece_statistic(level.labels[finding][kept], level.scores[finding][kept]),
+        patients=level.patients[kept],
+        rng=rng,
+        resamples=resamples,
+        upward_bias=True,
+    )
+
+
+def _auc_of(level: Level, finding: str) -> Statistic:
+    """As a statistic of all cases of the level, so that findings can be averaged."""
+    labels, order = level.labels[finding], level.order[finding]
+    return among(lambda rows: auc_statistic(labels[rows], order[rows]), level.known[finding])
+
+
+def calibrate_findings(
+    findings: Sequence[Finding],
+    image: Level,
+    *,
+    say: Say,
+    method: Method = "platt",
+    sensitivity: float | None = SENSITIVITY,
+) -> tuple[Finding, ...]:
+    """All findings, fitted on the answers about a validation split's images (zero_shot.ask).
+
+    One that cannot be fitted keeps its raw score, and it is said why.
+    """
+    fitted = []
+    for finding in findings:
+        kept = image.known[finding.name]
+        try:
+            fitted.append(
+                calibrated(
+                    finding,
+                    labels=image.labels[finding.name][kept],
+                    logits=image.order[finding.name][kept],
+                    method=method,
+                    sensitivity=sensitivity,
+                )
             )
+        except ValueError as error:
+            say(f"calibration: {finding.name} stays raw: {error}")
+            fitted.append(finding.model_copy(update={"calibration": None, "threshold": None}))
+    return tuple(fitted)

@@ -1,10 +1,20 @@
-"""Figures against ones that can be counted by hand."""
+"""Figures against ones that can be counted by hand, and against sklearn."""
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
-from training.evaluate.calibration import best_threshold, fit_platt
-from training.evaluate.metrics import auc
+from training.evaluate.metrics import (
+    Interval,
+    among,
+    auc,
+    auc_statistic,
+    difference,
+    ece_statistic,
+    interval,
+    mean_of,
+    mean_statistic,
+)
 
 
 def rng() -> np.random.Generator:
@@ -14,6 +24,14 @@ def rng() -> np.random.Generator:
 def test_auc_is_the_share_of_pairs_in_the_right_order() -> None:
     labels, scores = [0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]
     assert auc(labels, scores, patients=range(4), rng=rng()).value == pytest.approx(3 / 4)
+
+
+def test_auc_of_weighted_cases_with_ties_is_sklearns() -> None:
+    drawn = np.random.default_rng(4)
+    labels, scores = drawn.random(200) < 0.3, drawn.integers(0, 12, 200) / 12
+    weights = drawn.integers(0, 4, (5, 200)).astype(float)
+    expected = [roc_auc_score(labels, scores, sample_weight=row) for row in weights]
+    np.testing.assert_allclose(auc_statistic(labels, scores)(weights), expected, rtol=1e-12)
 
 
 def test_the_interval_holds_the_value_and_is_wider_for_fewer_patients() -> None:
@@ -33,31 +51,85 @@ def test_the_interval_holds_the_value_and_is_wider_for_fewer_patients() -> None:
     assert one_patient_ten_times.high - one_patient_ten_times.low > 2 * (many.high - many.low)
 
 
+def test_the_interval_of_a_share_is_the_binomials() -> None:
+    right = np.repeat([1, 0], [300, 100])
+    measured = interval(mean_statistic(right), patients=np.arange(400), rng=rng(), resamples=4000)
+    half_width = 1.96 * np.sqrt(0.75 * 0.25 / 400)
+    assert measured.low == pytest.approx(0.75 - half_width, abs=0.004)
+    assert measured.high == pytest.approx(0.75 + half_width, abs=0.004)
+
+
+def test_the_order_and_the_names_of_patients_do_not_matter_to_the_value() -> None:
+    drawn = np.random.default_rng(5)
+    right, patients = drawn.random(60) < 0.5, drawn.integers(0, 9, 60)
+    turned = drawn.permutation(60)
+    first = interval(mean_statistic(right), patients=patients, rng=rng())
+    second = interval(
+        mean_statistic(right[turned]), patients=[f"p{p}" for p in patients[turned]], rng=rng()
+    )
+    assert first == second
+
+
 def test_auc_of_one_class_is_refused() -> None:
     with pytest.raises(ValueError, match="all labels are the same"):
         auc([1, 1], [0.1, 0.2], patients=[0, 1], rng=rng())
 
 
-def test_platt_finds_the_parameters_the_labels_were_drawn_by() -> None:
-    drawn = np.random.default_rng(3)
-    logits = drawn.normal(0, 1, 20_000)
-    labels = drawn.random(20_000) < 1 / (1 + np.exp(-(2.0 * logits - 0.7)))
-    fitted = fit_platt(labels, 1 / (1 + np.exp(-logits)))
-    assert fitted.slope == pytest.approx(2.0, abs=0.1)
-    assert fitted.intercept == pytest.approx(-0.7, abs=0.1)
+def test_resamples_without_a_positive_case_are_left_out() -> None:
+    """One positive patient of three: of 27 resamples 8 hold no positive, one no negative."""
+    measured = auc([1, 0, 0], [0.5, 0.2, 0.9], patients=[0, 1, 2], rng=rng())
+    assert measured == Interval(value=0.5, low=0, high=1, n=3)
 
 
-def test_separable_scores_do_not_make_a_probability_of_one() -> None:
-    fitted = fit_platt([0] * 20 + [1] * 20, [0.2] * 20 + [0.8] * 20)
-    assert fitted.apply(0.8) == pytest.approx(21 / 22, abs=1e-3)  # Platt's own target
-    assert fitted.apply(0.2) == pytest.approx(1 / 22, abs=1e-3)
+def test_a_difference_sees_the_same_patients_on_both_sides() -> None:
+    """Two methods that agree but for one case differ far less than either is uncertain."""
+    first = np.repeat([1, 0], [60, 40])
+    second = first.copy()
+    second[0] = 0
+    patients = np.arange(100)
+    found = difference(mean_statistic(first), mean_statistic(second), patients=patients, rng=rng())
+    alone = interval(mean_statistic(first), patients=patients, rng=rng())
+    assert found.value == pytest.approx(0.01)
+    assert found.low >= 0
+    assert found.high - found.low < (alone.high - alone.low) / 4
 
 
-def test_scores_that_fall_with_the_finding_are_refused() -> None:
-    with pytest.raises(ValueError, match="train longer"):
-        fit_platt([1] * 20 + [0] * 20, [0.2] * 20 + [0.8] * 20)
+def test_calibration_error_by_hand() -> None:
+    """Two bins of two cases: |0.1 - 0.5| and |0.8 - 1.0|, each with half the weight."""
+    labels, p = [0, 1, 1, 1], [0.1, 0.1, 0.8, 0.8]
+    for binning in ("equal-mass", "equal-width"):
+        error = ece_statistic(labels, p, bins=2, binning=binning)(np.ones((1, 4)))
+        assert error[0] == pytest.approx(0.4 / 2 + 0.2 / 2)
+    without_the_last_two = ece_statistic(labels, p, bins=2)(np.array([[1.0, 1.0, 0.0, 0.0]]))
+    assert without_the_last_two[0] == pytest.approx(0.4)
 
 
-def test_the_threshold_stands_between_the_classes() -> None:
-    labels = [0, 0, 0, 1, 1, 1]
-    assert best_threshold(labels, [0.1, 0.2, 0.3, 0.7, 0.8, 0.9]) == pytest.approx(0.5)
+def test_probabilities_that_are_right_have_next_to_no_calibration_error() -> None:
+    drawn = np.random.default_rng(6)
+    p = drawn.beta(0.5, 2, 20_000)
+    labels = drawn.random(20_000) < p
+    error = interval(
+        ece_statistic(labels, p), patients=np.arange(20_000), rng=rng(), upward_bias=True
+    )
+    assert error.value < 0.012
+    assert error.low <= error.value <= error.high
+    halved = ece_statistic(labels, p / 2)(np.ones((1, 20_000)))[0]
+    assert halved == pytest.approx(p.mean() / 2, abs=0.01)
+
+
+def test_a_mean_of_figures_takes_each_from_its_own_cases() -> None:
+    values = np.array([1.0, 0.0, 1.0, 1.0])
+    first = among(lambda rows: mean_statistic(values[rows]), [True, True, False, False])
+    second = among(lambda rows: mean_statistic(values[rows]), [False, False, True, True])
+    weights = np.array([[1.0, 1, 1, 1], [0, 0, 1, 1], [0, 0, 0, 0]])
+    np.testing.assert_allclose(mean_of([first, second])(weights), [0.75, 1.0, np.nan])
+
+
+def test_more_cases_than_fit_one_chunk_give_the_same_kind_of_interval(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("training.evaluate.metrics.CHUNK", 500)
+    right = np.repeat([1, 0], [75, 25])
+    measured = interval(mean_statistic(right), patients=np.arange(100), rng=rng(), resamples=2003)
+    assert measured.low == pytest.approx(0.665, abs=0.02)
+    assert measured.high == pytest.approx(0.835, abs=0.02)

@@ -15,13 +15,15 @@ from service.catalog import Catalog
 from service.decode_pool import DecodePool
 from service.decoding import Decoder
 from service.embedding import Embedder
+from service.heat_maps import HeatMaps
+from service.looking import Looking
 from service.metrics import Metrics
 from service.middleware import RequestContext
 from service.parameters import Deadlines
 from service.queue.streams import QueueClient
 from service.readiness import Readiness
 from service.room import Room
-from service.routes import classify, docs, embed, health, models
+from service.routes import classify, docs, embed, ground, health, heatmap, models
 from service.routes import problems as problem_types
 from service.schemas import RESEARCH_USE
 from service.services import Services
@@ -61,7 +63,7 @@ def create_app(settings: Settings, *, redis_url: str) -> FastAPI:
         redoc_url=None,
         generate_unique_id_function=_operation_id,
     )
-    for route in (classify, embed, models, health, problem_types, docs):
+    for route in (classify, embed, heatmap, ground, models, health, problem_types, docs):
         app.include_router(route.router)
     app.add_middleware(RequestContext, metrics=metrics)
     problems.install(app)
@@ -93,12 +95,11 @@ async def _start(
     catalog = Catalog(settings.models, default=settings.model)
     embedder = Embedder(queue, metrics, largest_job=max(settings.queue_max_images // 2, 1))
     limits = Limits(max_file_bytes=settings.max_file_mb * MIB)
+    decoder = Decoder(pool, limits, metrics)
     return Services(
-        studies=Studies(
-            catalog=catalog,
-            decoder=Decoder(pool, limits, metrics),
-            embedder=embedder,
-            metrics=metrics,
+        studies=Studies(catalog=catalog, decoder=decoder, embedder=embedder, metrics=metrics),
+        heat_maps=HeatMaps(
+            Looking(catalog=catalog, decoder=decoder, embedder=embedder, metrics=metrics)
         ),
         catalog=catalog,
         uploads=uploads,

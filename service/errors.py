@@ -10,6 +10,7 @@
   x UnsupportedMediaType  415  not a content type or coding that is read here
   x InvalidParameter      422  a parameter is unknown or has no usable value
   x UnknownFinding        422  the model has no such finding; the known ones are listed
+  x NoHeatMaps            422  the model makes no heat maps, or none of what is asked
   x BadArchive            422  a zip that is not extracted, with the reason's code
   x NoUsableImage         422  not one image could be analysed; each file's code is listed
   x TooBusy               429  too many requests at once
@@ -142,6 +143,12 @@ class UnknownFinding(ServiceError):
     """The model has no such finding; the known ones are listed."""
 
     slug, title, status = "unknown-finding", "No such finding", 422
+
+
+class NoHeatMaps(ServiceError):
+    """The model makes no heat maps, or none of what is asked."""
+
+    slug, title, status = "no-heat-maps", "No heat maps of this", 422
 
 
 class BadArchive(ServiceError):

@@ -35,7 +35,9 @@ class Metrics:
             "mammo_decode_duration_seconds", "From file to canvas, the wait for a child included"
         )
         self.cache = counter(
-            "mammo_cache_requests", "Embeddings looked up in the cache", ("kind", "result")
+            "mammo_cache_requests",
+            "Embeddings and heat maps looked up in the cache",
+            ("kind", "result"),
         )
         self.queue_wait = seconds(
             "mammo_queue_duration_seconds", "From admission to the last result", ("model",)
@@ -51,6 +53,9 @@ class Metrics:
             "mammo_worker_batches", "Batches of images that living workers ran", ("model",)
         )
         self.batched = gauge("mammo_worker_batched_images", "Images in these batches", ("model",))
+        self.heats = gauge(
+            "mammo_worker_heat_images", "Images that living workers made heat maps of", ("model",)
+        )
 
     @contextmanager
     def timed(self, histogram: Histogram) -> Iterator[None]:

@@ -1,13 +1,12 @@
 """What OpenAPI says of bodies and errors that FastAPI cannot see: they are read as streams."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from service.errors import PROBLEMS, Problem, ServiceError
-from service.parameters import PARAMETERS, openapi_parameters
+from service.parameters import Table, openapi_parameters
 from service.problems import MEDIA_TYPE
 
 BINARY = {"type": "string", "format": "binary"}
@@ -43,16 +42,28 @@ def problems(*kinds: type[ServiceError]) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def upload_body(names: Sequence[str], *, texts: bool = False) -> dict[str, Any]:
-    """`openapi_extra` of a route that takes files: query parameters and the forms of a body."""
-    fields = {name: dict(PARAMETERS[name].schema) for name in names}
+def upload_body(known: Table, *, texts: bool = False) -> dict[str, Any]:
+    """`openapi_extra` of a route that takes files: query parameters and the forms of a body.
+
+    A parameter that is not `in_query` leaves the form as the only body.
+    """
+    fields = {
+        name: {"description": parameter.description, **parameter.schema}
+        for name, parameter in known.items()
+    }
+    in_form = [name for name, parameter in known.items() if not parameter.in_query]
     form = {"type": "object", "properties": {"files": FILES, **fields}}
+    if in_form:
+        form["required"] = ["files", *in_form]
     content: dict[str, Any] = {
         "multipart/form-data": {"schema": {**form, "additionalProperties": False}},
-        "application/dicom": {"schema": BINARY},
-        "application/zip": {"schema": BINARY},
-        'multipart/related; type="application/dicom"': {"schema": BINARY},
     }
+    if not in_form:
+        content |= {
+            "application/dicom": {"schema": BINARY},
+            "application/zip": {"schema": BINARY},
+            'multipart/related; type="application/dicom"': {"schema": BINARY},
+        }
     if texts:
         content["application/json"] = {
             "schema": {
@@ -63,7 +74,7 @@ def upload_body(names: Sequence[str], *, texts: bool = False) -> dict[str, Any]:
             "examples": {"sentences": {"value": {"texts": ["there is a suspicious mass"]}}},
         }
     return {
-        "parameters": [*openapi_parameters(names), REQUEST_ID],
+        "parameters": [*openapi_parameters(known), REQUEST_ID],
         "requestBody": {"required": True, "content": content},
     }
 

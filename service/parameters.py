@@ -1,10 +1,11 @@
 """What a request asks for: pairs of names and values (query or form) -> one frozen object.
 
-The table `PARAMETERS` is the only list of them: parsing and OpenAPI both read it.
+A table (PARAMETERS here, two more in heat_parameters) is the only list of them: parsing and
+OpenAPI both read it.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,11 +21,15 @@ SHORTEST_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One name; `many` = may come more than once."""
+    """One name; `many` = may come more than once; not `in_query` = in a form alone."""
 
     description: str
     schema: Mapping[str, Any]
     many: bool = False
+    in_query: bool = True
+
+
+Table = Mapping[str, Parameter]
 
 
 PARAMETERS: dict[str, Parameter] = {
@@ -62,8 +67,15 @@ PARAMETERS: dict[str, Parameter] = {
         many=True,
     ),
 }
-OF_CLASSIFY = ("model", "findings", "prompts", "include", "encoding", "deadline")
-OF_EMBED = ("model", "texts", "encoding", "deadline")
+
+
+def table(*names: str) -> dict[str, Parameter]:
+    """These of PARAMETERS, for one route."""
+    return {name: PARAMETERS[name] for name in names}
+
+
+OF_CLASSIFY = table("model", "findings", "prompts", "include", "encoding", "deadline")
+OF_EMBED = table("model", "texts", "encoding", "deadline")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,28 +110,28 @@ class EmbedRequest:
 
 def classify_request(pairs: Pairs, deadlines: Deadlines) -> ClassifyRequest:
     """Raises InvalidParameter."""
-    given = _grouped(pairs, OF_CLASSIFY)
-    include = _listed(given, "include")
+    given = grouped(pairs, OF_CLASSIFY)
+    include = listed(given, "include")
     if include and set(include) != {"embedding"}:
         raise invalid("include", "the only thing to include is `embedding`")
     return ClassifyRequest(
-        deadline_s=_deadline(given, deadlines),
-        model=_single(given, "model"),
-        findings=_listed(given, "findings"),
-        prompts_json=_single(given, "prompts"),
+        deadline_s=deadline(given, deadlines),
+        model=single(given, "model"),
+        findings=listed(given, "findings"),
+        prompts_json=single(given, "prompts"),
         include_embedding=bool(include),
-        encoding=_encoding(given),
+        encoding=encoding(given),
     )
 
 
 def embed_request(pairs: Pairs, deadlines: Deadlines) -> EmbedRequest:
     """Raises InvalidParameter."""
-    given = _grouped(pairs, OF_EMBED)
+    given = grouped(pairs, OF_EMBED)
     return EmbedRequest(
-        deadline_s=_deadline(given, deadlines),
-        model=_single(given, "model"),
+        deadline_s=deadline(given, deadlines),
+        model=single(given, "model"),
         texts=tuple(given.get("texts", ())),
-        encoding=_encoding(given),
+        encoding=encoding(given),
     )
 
 
@@ -129,42 +141,45 @@ def invalid(parameter: str, message: str) -> InvalidParameter:
     return InvalidParameter(f"`{parameter}`: {message}.", errors=[item])
 
 
-def openapi_parameters(names: Sequence[str]) -> list[dict[str, Any]]:
+def openapi_parameters(known: Table) -> list[dict[str, Any]]:
     """These parameters as OpenAPI query parameters."""
     return [
         {
             "name": name,
             "in": "query",
             "required": False,
-            "description": PARAMETERS[name].description,
-            "schema": dict(PARAMETERS[name].schema),
+            "description": parameter.description,
+            "schema": dict(parameter.schema),
         }
-        for name in names
+        for name, parameter in known.items()
+        if parameter.in_query
     ]
 
 
-def _grouped(pairs: Pairs, known: Sequence[str]) -> dict[str, list[str]]:
+def grouped(pairs: Pairs, known: Table) -> dict[str, list[str]]:
+    """Values by name, in the order they came. Raises InvalidParameter for a name not in `known`."""
     given: dict[str, list[str]] = {}
     for name, value in pairs:
         if name not in known:
-            listed = ", ".join(known)
+            names = ", ".join(known)
             shown = ascii(name[:SHOWN_CHARS])
             raise InvalidParameter(
-                f"Unknown parameter {shown}; known: {listed}; files go into `files`.",
-                errors=[ErrorItem(message=f"known: {listed}", parameter=shown)],
+                f"Unknown parameter {shown}; known: {names}; files go into `files`.",
+                errors=[ErrorItem(message=f"known: {names}", parameter=shown)],
             )
         given.setdefault(name, []).append(value)
     for name, values in given.items():
-        if len(values) > 1 and not PARAMETERS[name].many:
+        if len(values) > 1 and not known[name].many:
             raise invalid(name, "it came more than once")
     return given
 
 
-def _single(given: Mapping[str, list[str]], name: str) -> str | None:
+def single(given: Mapping[str, list[str]], name: str) -> str | None:
+    """The only value; None where it did not come."""
     return given[name][0] if name in given else None
 
 
-def _listed(given: Mapping[str, list[str]], name: str) -> tuple[str, ...] | None:
+def listed(given: Mapping[str, list[str]], name: str) -> tuple[str, ...] | None:
     """Comma-separated or repeated; None where it did not come."""
     if name not in given:
         return None
@@ -172,8 +187,9 @@ def _listed(given: Mapping[str, list[str]], name: str) -> tuple[str, ...] | None
     return tuple(part for part in parts if part)
 
 
-def _encoding(given: Mapping[str, list[str]]) -> Encoding:
-    value = _single(given, "encoding") or "float"
+def encoding(given: Mapping[str, list[str]]) -> Encoding:
+    """How numbers are written. Raises InvalidParameter."""
+    value = single(given, "encoding") or "float"
     if value == "base64":
         return "base64"
     if value == "float":
@@ -181,8 +197,9 @@ def _encoding(given: Mapping[str, list[str]]) -> Encoding:
     raise invalid("encoding", "it is `float` or `base64`")
 
 
-def _deadline(given: Mapping[str, list[str]], deadlines: Deadlines) -> float:
-    value = _single(given, "deadline")
+def deadline(given: Mapping[str, list[str]], deadlines: Deadlines) -> float:
+    """Seconds to wait. Raises InvalidParameter."""
+    value = single(given, "deadline")
     if value is None:
         return deadlines.default_s
     try:

@@ -65,5 +65,6 @@ async def _update(metrics: Metrics, queue: QueueClient, keys: list[str]) -> None
             (metrics.rate, "items_per_s"),
             (metrics.passes, "passes"),
             (metrics.batched, "images"),
+            (metrics.heats, "heats"),
         ):
             gauge.labels(key).set(sum(w.get(name, {}).get(key, 0) for w in serving))

@@ -17,6 +17,7 @@ from service.queue.streams import ItemFailed
 from service.schemas import (
     BreastResult,
     Embedding,
+    FileResult,
     FindingScore,
     ImageResult,
     ModelUsed,
@@ -117,20 +118,28 @@ def image_result(
 ) -> ImageResult:
     """What became of a file; `encoding` None leaves its vector out."""
     if isinstance(one, Rejected):
-        return ImageResult(file=one.name, status="rejected", code=one.code, detail=one.detail)
+        return ImageResult(**file_result(one).model_dump())
     vector = vectors[one.item.ref]
-    failed = isinstance(vector, ItemFailed)
+    if isinstance(vector, ItemFailed):
+        return ImageResult(**file_result(one, failed=vector).model_dump())
     return ImageResult(
+        **file_result(one).model_dump(),
+        findings=findings,
+        embedding=None if encoding is None else embedding_of(vector, encoding),
+    )
+
+
+def file_result(one: Opened | Rejected, *, failed: ItemFailed | None = None) -> FileResult:
+    """What became of a file; `failed`: why a usable one has no answer."""
+    if isinstance(one, Rejected):
+        return FileResult(file=one.name, status="rejected", code=one.code, detail=one.detail)
+    return FileResult(
         file=one.name,
         sop_instance_uid=one.sop_instance_uid,
         laterality=one.laterality,
         view=one.view,
         status="failed" if failed else "analyzed",
-        code=vector.code if isinstance(vector, ItemFailed) else None,
+        code=failed.code if failed else None,
         detail=FAILED_DETAIL if failed else None,
         warnings=list(one.warnings),
-        findings=findings,
-        embedding=None
-        if encoding is None or isinstance(vector, ItemFailed)
-        else embedding_of(vector, encoding),
     )

@@ -40,7 +40,7 @@ class FindingScore(Answer):
     prompts: Prompts
 
 
-class ImageResult(Answer):
+class FileResult(Answer):
     """What became of one file."""
 
     file: str = Field(description="name that the file came with; inside a zip, its path there")
@@ -51,6 +51,11 @@ class ImageResult(Answer):
     code: str | None = Field(default=None, description="why not analysed; see docs/refusals.md")
     detail: str | None = None
     warnings: list[str] = []
+
+
+class ImageResult(FileResult):
+    """What became of one file, and its scores."""
+
     findings: list[FindingScore] = []
     embedding: Embedding | None = Field(
         default=None, description="with include=embedding: L2-normalised, as asked by `encoding`"
@@ -142,6 +147,10 @@ class ModelSummary(Answer):
     family: str
     description: str
     findings: list[str]
+    heads: list[str] = Field(
+        description="of Mammo-FActOR: findings with a head of their own, `*` = any sentence; "
+        "empty: this version makes no heat maps"
+    )
     default: bool
     ready: bool = Field(description="a live worker serves the latest version")
 

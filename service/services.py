@@ -7,6 +7,7 @@ from fastapi import Depends, Request
 
 from service.catalog import Catalog
 from service.embedding import Embedder
+from service.heat_maps import HeatMaps
 from service.metrics import Metrics
 from service.parameters import Deadlines
 from service.queue.streams import QueueClient
@@ -21,6 +22,7 @@ class Services:
     """Handed to the routes by `ServicesOf`."""
 
     studies: Studies
+    heat_maps: HeatMaps
     catalog: Catalog
     uploads: UploadArea
     room: Room

@@ -4,23 +4,19 @@ Knows nothing of HTTP. One bad file never costs the others their answer; a file 
 analysed carries a code.
 """
 
-import json
 import time
 import uuid
 from collections.abc import Mapping, Sequence
 
-from model_store.arrays import F32
-from model_store.prompts import BadPrompts, Question, UnknownFinding, all_sentences, prompts_digest
-from model_store.prompts import questions_for as ask
+from model_store.prompts import Question, all_sentences, prompts_digest
 from model_store.store import ModelVersion
 from service.catalog import Catalog
 from service.decoding import Decoder, Opened, Rejected
 from service.embedding import Embedder, Vector
-from service.errors import ErrorItem, InferenceFailed, NoUsableImage
-from service.errors import UnknownFinding as NoSuchFinding
 from service.metrics import Metrics
-from service.parameters import MAX_TEXTS, ClassifyRequest, EmbedRequest, invalid
-from service.queue.streams import ItemFailed
+from service.outcomes import conclude, sound
+from service.parameters import ClassifyRequest, EmbedRequest, invalid
+from service.questions import checked_texts, questions_for
 from service.results import (
     Scores,
     by_breast,
@@ -63,7 +59,9 @@ class Studies:
         watch = Stopwatch(upload_s)
         until = time.monotonic() + request.deadline_s
         version = self._catalog.find(request.model)
-        questions = questions_for(version, request)
+        questions = questions_for(
+            version, findings=request.findings, prompts_json=request.prompts_json
+        )
         if not files:
             raise invalid("files", "no file came: send DICOM files as `files`")
         opened = await self._open(files, version, until=until)
@@ -77,7 +75,7 @@ class Studies:
             usable,
             found.images,
             questions=questions,
-            sentences={text: _sound(vector) for text, vector in found.texts.items()},
+            sentences={text: sound(vector) for text, vector in found.texts.items()},
             logit_scale=version.manifest.logit_scale,
         )
         encoding = request.encoding if request.include_embedding else None
@@ -90,7 +88,7 @@ class Studies:
             )
             for one in opened
         ]
-        self._conclude(results)
+        conclude(self._metrics, results)
         return _study_result(
             version, questions, usable=usable, scores=scores, results=results, watch=watch
         )
@@ -112,7 +110,7 @@ class Studies:
         found = await self._embedder.embed(version, images=images, texts=distinct, until=until)
         watch.lap("queue")
         results = [image_result(one, found.images, [], encoding=request.encoding) for one in opened]
-        self._conclude(results, required=not texts)
+        conclude(self._metrics, results, required=not texts)
         rows = _text_rows(texts, found.texts, request)
         watch.lap("score")
         return EmbedResult(
@@ -129,69 +127,14 @@ class Studies:
         self._metrics.uploaded.inc(sum(file.size for file in files))
         return await self._decoder.open(files, version.manifest.recipe, until=until)
 
-    def _conclude(self, results: Sequence[ImageResult], *, required: bool = True) -> None:
-        """Count what became of the images; one analysed is enough for an answer."""
-        for result in results:
-            self._metrics.image(result.status, result.code)
-        if required and not any(result.status == "analyzed" for result in results):
-            raise _no_usable_image(results)
-
-
-def questions_for(version: ModelVersion, request: ClassifyRequest) -> tuple[Question, ...]:
-    """What is asked of each image. Raises UnknownFinding or InvalidParameter."""
-    try:
-        return ask(version.manifest, findings=request.findings, prompts_json=request.prompts_json)
-    except UnknownFinding as error:
-        listed = ", ".join(error.known) or "none"
-        raise NoSuchFinding(
-            f"The model has no such finding; known: {listed}.",
-            errors=[ErrorItem(message=f"known: {listed}", parameter="findings")],
-        ) from error
-    except BadPrompts as error:
-        reason = f"expected {error.expected}, got {error.got}; {error.advice}"
-        raise invalid(error.where, reason) from error
-
-
-def checked_texts(version: ModelVersion, texts: Sequence[str]) -> tuple[str, ...]:
-    """NFC, bounded, no control characters: the rules of prompts. Raises InvalidParameter."""
-    if not texts:
-        return ()
-    if len(texts) > MAX_TEXTS:
-        raise invalid("texts", f"at most {MAX_TEXTS} sentences")
-    prompts = [{"name": str(index), "positive": text} for index, text in enumerate(texts)]
-    try:
-        asked = ask(version.manifest, findings=None, prompts_json=json.dumps(prompts))
-    except BadPrompts as error:
-        raise invalid(
-            "texts", f"expected {error.expected}, got {error.got}; {error.advice}"
-        ) from error
-    return tuple(question.positive[0] for question in asked)
-
 
 def _text_rows(
     texts: Sequence[str], vectors: Mapping[str, Vector], request: EmbedRequest
 ) -> list[TextEmbedding]:
     return [
-        TextEmbedding(text=text, embedding=embedding_of(_sound(vectors[text]), request.encoding))
+        TextEmbedding(text=text, embedding=embedding_of(sound(vectors[text]), request.encoding))
         for text in texts
     ]
-
-
-def _sound(vector: Vector) -> F32:
-    """A sentence's vector: without it nothing can be said."""
-    if isinstance(vector, ItemFailed):
-        raise InferenceFailed("The model failed on a sentence of the request.")
-    return vector
-
-
-def _no_usable_image(results: Sequence[ImageResult]) -> NoUsableImage:
-    return NoUsableImage(
-        "None of the files could be analysed; `errors` says why, file by file.",
-        errors=[
-            ErrorItem(file=result.file, code=result.code, message=result.detail or "")
-            for result in results
-        ],
-    )
 
 
 def _study_result(

@@ -49,6 +49,7 @@ async def _summary(services: Services, latest: ModelVersion) -> ModelSummary:
         family=latest.manifest.family,
         description=latest.manifest.description,
         findings=[finding.name for finding in latest.manifest.findings],
+        heads=list(latest.manifest.factor.heads) if latest.manifest.factor else [],
         default=services.catalog.is_default(name),
         ready=ready,
     )

@@ -19,6 +19,7 @@ from service.uploads import read_small
 
 T = TypeVar("T")
 MAX_JSON_BYTES = 1 << 20
+JSON_NAMES = ("application/json", "application/*", "*/*")
 
 
 @asynccontextmanager
@@ -32,6 +33,18 @@ async def received(request: Request, services: Services) -> AsyncIterator[Upload
 def parameters(request: Request, fields: Pairs = ()) -> Pairs:
     """Query and form as one list."""
     return [*request.query_params.multi_items(), *fields]
+
+
+def prefers(request: Request, media_type: str) -> bool:
+    """Whether Accept names this type, and rates it above JSON."""
+    rated: dict[str, float] = {}
+    for part in request.headers.get("accept", "*/*").split(","):
+        name, *options = (piece.strip().lower() for piece in part.split(";"))
+        quality = next((one[2:] for one in options if one.startswith("q=")), "1")
+        with contextlib.suppress(ValueError):
+            rated[name] = float(quality)
+    json_rated = next((rated[name] for name in JSON_NAMES if name in rated), 0.0)
+    return rated.get(media_type, 0.0) > json_rated
 
 
 async def unless_caller_leaves(request: Request, work: Coroutine[Any, Any, T]) -> T:

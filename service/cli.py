@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from service import logs
 from service.cli_classify import classify
+from service.cli_heat import ground, heatmap
 from service.cli_models import models_app
 from service.cli_render import render
 from service.cli_settings import settings_or_exit
@@ -30,6 +31,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("classify")(classify)
+app.command("heatmap")(heatmap)
+app.command("ground")(ground)
 app.command("render")(render)
 app.add_typer(models_app)
 

@@ -5,10 +5,8 @@ command line are one study together. --one-study makes one of everything.
 """
 
 import json
-import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,27 +14,26 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from service import logs
-from service.cli_settings import settings_or_exit
+from service.cli_asking import (
+    AsJson,
+    Findings,
+    Model,
+    Paths,
+    Prompt,
+    Prompts,
+    Url,
+    asked_fields,
+    progress_on,
+    service_at,
+)
 from service.cli_tables import print_study
 from service.client import Client, ClientError
 from service.queue.embedded import EmbeddedServerError
-from service.serving import Serving, ServingError
+from service.serving import ServingError
 
 AT_ONCE = 4
-READY_S = 120.0
 
-Paths = Annotated[list[Path], typer.Argument(exists=True, help="DICOM files, zips or folders.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON answer a line on stdout.")]
-Url = Annotated[
-    str | None, typer.Option(help="A running service. Without: one is started for this command.")
-]
-Model = Annotated[str | None, typer.Option(help="NAME or NAME/VERSION.")]
-Findings = Annotated[str | None, typer.Option(help="Comma-separated; default: all of the model.")]
-Prompts = Annotated[str | None, typer.Option(help="Sentences as JSON, as in the API: '[\"...\"]'.")]
-Prompt = Annotated[list[str] | None, typer.Option(help="One sentence; may be repeated.")]
 OneStudy = Annotated[bool, typer.Option("--one-study", help="Everything given is one study.")]
 
 
@@ -59,17 +56,12 @@ def classify(
     one_study: OneStudy = False,
 ) -> None:
     """Score files and folders; exit code 1 where a study got no answer."""
-    if prompts is not None and prompt:
-        raise typer.BadParameter("give --prompts or --prompt, not both")
-    asked = {"model": model, "findings": findings, "prompts": prompts}
-    if prompt:
-        asked["prompts"] = json.dumps(prompt)
-    fields = {name: value for name, value in asked.items() if value is not None}
+    fields = asked_fields(model=model, findings=findings, prompts=prompts, prompt=prompt)
     studies = find_studies(paths, one_study=one_study)
     if not studies:
         raise typer.BadParameter("there is no file in these folders")
     try:
-        with _service(url) as address:
+        with service_at(url) as address:
             failed = _run(address, studies, fields, as_json=as_json)
     except (ServingError, EmbeddedServerError, ClientError) as error:
         Console(stderr=True).print(f"[red]{escape(str(error))}[/red]")
@@ -98,21 +90,6 @@ def _folders(folder: Path) -> Iterator[list[Path]]:
             yield from _folders(below)
 
 
-@contextmanager
-def _service(url: str | None) -> Iterator[str]:
-    """The address of a ready service: the one that was named, or a private one."""
-    if url is not None:
-        yield url
-        return
-    with tempfile.TemporaryDirectory(prefix="mammoserve-") as folder:
-        settings = settings_or_exit(port=0, data=Path(folder), log_level="error")
-        logs.configure(settings)
-        with Serving(settings) as serving:
-            if not serving.wait_ready(READY_S):
-                raise ServingError("the service did not become ready; try `mammoserve serve`")
-            yield serving.url
-
-
 def _run(
     url: str, studies: Sequence[Study], fields: dict[str, str], *, as_json: bool
 ) -> list[Study]:
@@ -120,7 +97,7 @@ def _run(
     failed: list[Study] = []
     console, errors = Console(), Console(stderr=True)
     with (
-        _progress(errors) as progress,
+        progress_on(errors) as progress,
         Client(url) as client,
         ThreadPoolExecutor(AT_ONCE) as pool,
     ):
@@ -156,9 +133,3 @@ def _show_error(errors: Console, study: Study, error: ClientError, *, as_json: b
         if "file" in item:
             said = f"{item['file']}: {item.get('code', '')} {item['message']}"
             errors.print(f"  {escape(said)}")
-
-
-def _progress(console: Console) -> Progress:
-    """On standard error, and only where somebody sees it."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    return Progress(*columns, TimeElapsedColumn(), console=console, disable=not console.is_terminal)

@@ -66,3 +66,44 @@ def _print_notes(console: Console, result: Mapping[str, Any]) -> None:
         f"{stage.removesuffix('_ms')} {value:.0f} ms" for stage, value in result["timing"].items()
     )
     console.print(f"{timing}. {result['note']}")
+
+
+def print_located(console: Console, image: Mapping[str, Any]) -> None:
+    """One image's questions: score, whether present, and its boxes in stored pixels."""
+    table = Table(title=escape(image["file"]), title_justify="left")
+    for heading in ("question", "score", "present", "boxes: columns, rows"):
+        table.add_column(heading)
+    for row in image["heat_maps"]:
+        boxes = "; ".join(_box(box["pixels"]) for box in row["boxes"])
+        table.add_row(escape(row["name"]), f"{row['score']:.3f}", _yes(row["present"]), boxes)
+    if image["status"] != "analyzed":
+        table.add_row(f"[red]{image['status']}: {escape(image['code'] or '')}[/red]", "", "", "")
+    console.print(table)
+
+
+def print_grounded(console: Console, result: Mapping[str, Any]) -> None:
+    """Each sentence of a report with the image that answers to it best."""
+    table = Table(title="sentences", title_justify="left")
+    for heading in ("section", "sentence", "best image", "score", "present", "boxes"):
+        table.add_column(heading)
+    for sentence in result["sentences"]:
+        best = next(one for one in sentence["images"] if one["image"] == sentence["best_image"])
+        table.add_row(
+            escape(sentence["section"] or ""),
+            escape(sentence["text"]),
+            escape(result["images"][best["image"]]["file"]),
+            f"{best['score']:.3f}",
+            _yes(best["present"]),
+            "; ".join(_box(box["pixels"]) for box in best["boxes"]),
+        )
+    console.print(table)
+    console.print(f"Scores are not calibrated: they rank the images. {result['note']}")
+
+
+def _box(pixels: Mapping[str, float]) -> str:
+    columns = f"{pixels['left_column']:.0f}-{pixels['right_column']:.0f}"
+    return f"{columns}, {pixels['top_row']:.0f}-{pixels['bottom_row']:.0f}"
+
+
+def _yes(present: bool) -> str:
+    return "yes" if present else "no"

@@ -47,12 +47,30 @@ class Client:
         self, paths: Sequence[Path], *, names: Sequence[str], fields: Mapping[str, str]
     ) -> dict[str, Any]:
         """Score `paths` as one study, called `names` in the answer. Raises ClientError."""
+        return self._ask("/v1/classify", paths, names=names, fields=fields)
+
+    def heatmap(
+        self, paths: Sequence[Path], *, names: Sequence[str], fields: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """Where each question is grounded in each of `paths`. Raises ClientError."""
+        return self._ask("/v1/heatmap", paths, names=names, fields=fields)
+
+    def ground(
+        self, paths: Sequence[Path], *, names: Sequence[str], fields: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """Where each sentence of `fields["report"]` is grounded in `paths`. Raises ClientError."""
+        return self._ask("/v1/ground", paths, names=names, fields=fields)
+
+    def _ask(
+        self, route: str, paths: Sequence[Path], *, names: Sequence[str], fields: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """Files and fields as a form; waits and asks again where the service says so."""
         for left in reversed(range(self._tries)):
             with _opened(paths) as streams:
                 shown = [name.encode(errors="replace").decode() for name in names]
                 files = [("files", pair) for pair in zip(shown, streams, strict=True)]
                 try:
-                    response = self._http.post("/v1/classify", files=files, data=dict(fields))
+                    response = self._http.post(route, files=files, data=dict(fields))
                 except (httpx.HTTPError, httpx.InvalidURL) as error:
                     raise ClientError(
                         f"no answer from {self._http.base_url} ({type(error).__name__})"

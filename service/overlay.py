@@ -57,7 +57,8 @@ def _coloured(picture: U8, grid: F32, inside: Bool) -> U8:
     """(h', w', 3) grey with the heat over it; `inside` (H, W) is the breast on the canvas."""
     heat = on_canvas(grid, (inside.shape[0], inside.shape[1]), step_px=STEP_PX)
     heat *= inside[::STEP_PX, ::STEP_PX]
-    heat = cv2.resize(heat / max(float(heat.max()), TINIEST), (picture.shape[1], picture.shape[0]))
+    shares = heat / max(float(heat.max()), TINIEST)
+    heat = np.asarray(cv2.resize(shares, (picture.shape[1], picture.shape[0])), np.float32)
     colour = cv2.applyColorMap((heat * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
     opacity = (OPACITY * heat)[..., np.newaxis].astype(np.float32)
     return np.asarray(picture * (1 - opacity) + colour * opacity, np.uint8)

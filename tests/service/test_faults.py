@@ -48,6 +48,20 @@ def test_a_request_survives_a_worker_killed_in_the_middle(big: Live) -> None:
     assert [image["status"] for image in response.json()["images"]] == ["analyzed"] * 16
 
 
+def test_heat_maps_survive_a_worker_killed_in_the_middle(big: Live) -> None:
+    study = [part for seed in range(4) for part in four_views(seed=seed * 10)]
+    asked = {"findings": "mass", "include": "none", "deadline": "40"}
+    texts = ["there is a mass", "mass", "no mass"]  # known: nothing but heat waits for the worker
+    assert big.client.post("/v1/embed", json={"texts": texts}).status_code == 200
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(big.client.post, "/v1/heatmap", files=study, data=asked)
+        kill_the_worker_at_work(big)
+        response = answer.result()
+    assert response.status_code == 200, response.text
+    images = response.json()["images"]
+    assert [len(image["heat_maps"]) for image in images] == [1] * 16
+
+
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     with live(tmp_path_factory.mktemp("faults"), queue_max_images=24) as service:

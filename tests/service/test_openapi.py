@@ -30,7 +30,7 @@ def test_generated_requests_get_documented_answers_and_no_5xx(
 ) -> None:
     schema = schemathesis.openapi.from_url(f"{service.serving.url}/openapi.json")
     operations = [result.ok() for result in schema.get_all_operations()]
-    assert len(operations) == 11
+    assert len(operations) == 13
     for operation in operations:
         if mode is GenerationMode.POSITIVE or can_be_wrong(operation):
             try_operation(operation, mode)

@@ -1,10 +1,11 @@
 """An image that the model fails on is told by its code; its batch-mates get their answer."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 import redis
@@ -12,6 +13,7 @@ import redis
 from model_store.arrays import F32, U8
 from model_store.runtime import ModelRuntime
 from model_store.store import ModelStore
+from service.queue import looking
 from service.queue.batching import Served
 from service.queue.streams import WorkerQueue
 from service.queue.worker import Worker
@@ -48,11 +50,14 @@ class Fragile:
 
 
 @contextmanager
-def working(running: Live, model: Fragile) -> Iterator[None]:
+def working(
+    running: Live, model: Fragile, look: Callable[[U8, bytes], bytes] | None = None
+) -> Iterator[None]:
     """A worker of this process, on the service's own queue."""
     version = ModelStore(running.settings.models).find("tiny")
     recipe = version.manifest.recipe
-    served = Served(version.key, version.digest, (recipe.height_px, recipe.width_px), model)
+    shape = recipe.height_px, recipe.width_px
+    served = Served(version.key, version.digest, shape, model, look)
     assert running.settings.redis_url is not None
     queue = WorkerQueue(
         running.settings.redis_url,
@@ -97,6 +102,43 @@ def test_one_poisoned_image_of_eight_costs_only_itself(running: Live) -> None:
     assert response.json()["breasts"][0]["images"] == 7
     assert len(model.batches) > 1
     body = problem(alone, "no-usable-image")
+    assert body["errors"][0]["code"] == "inference_failed"
+
+
+def test_one_poisoned_heat_item_of_eight_costs_only_itself(running: Live) -> None:
+    version = ModelStore(running.settings.models).find("tiny")
+    runtime = ModelRuntime.load(version, threads=1)
+    model, seen, poison = Fragile(runtime), list[U8](), list[U8]()
+
+    def look(canvas: U8, asked: bytes) -> bytes:
+        seen.append(canvas)
+        if any(np.array_equal(canvas, one) for one in poison):
+            raise RuntimeError("the model does not like this one")
+        return looking.look(runtime, canvas, asked)
+
+    def heat(*contents: bytes) -> httpx.Response:
+        return running.client.post("/v1/heatmap", files=files(*contents))
+
+    with working(running, model, look):
+        assert heat(view(seed=3)).status_code == 200
+        poison.append(seen[0].copy())
+        forget_embeddings(running)
+        response = heat(*[view(seed=seed) for seed in range(8)])
+        alone = heat(view(seed=3))
+    assert response.status_code == 200
+    images = response.json()["images"]
+    assert [image["status"] for image in images].count("analyzed") == 7
+    assert (images[3]["status"], images[3]["code"]) == ("failed", "inference_failed")
+    assert [len(image["heat_maps"]) for image in images] == [2, 2, 2, 0, 2, 2, 2, 2]
+    assert problem(alone, "no-usable-image")["errors"][0]["code"] == "inference_failed"
+
+
+def test_an_answer_that_cannot_be_read_fails_the_image_and_not_the_service(running: Live) -> None:
+    version = ModelStore(running.settings.models).find("tiny")
+    model = Fragile(ModelRuntime.load(version, threads=1))
+    with working(running, model, lambda canvas, asked: b"of another release"):
+        response = running.client.post("/v1/heatmap", files=files(view()))
+    body = problem(response, "no-usable-image")
     assert body["errors"][0]["code"] == "inference_failed"
 
 

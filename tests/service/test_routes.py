@@ -136,6 +136,8 @@ def test_operation_ids_are_stable(service: Live) -> None:
         "v1_embed",
         "v1_get_model",
         "v1_get_model_version",
+        "v1_ground",
+        "v1_heatmap",
         "v1_list_models",
     }
 

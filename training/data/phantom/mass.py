@@ -40,7 +40,7 @@ SHARES = {
 }
 SIZE_MM, SIZE_SPREAD = 13.3, 0.37  # CBIS-DDSM: median, and sd of the logarithm, of sqrt(h * w)
 DENSITIES = {"low": 0.38, "equal": 0.5, "high": 0.68}
-"""Gland-equivalent millimetres at the thickest place for each millimetre of size."""
+"""Gland-equivalent millimetres at the thickest place of a mass of median size, for each of size."""
 ASPECT = {"round": (1.0, 1.1), "oval": (1.3, 1.7), "lobulated": (1.05, 1.4), "irregular": (1, 1.4)}
 ROUGHNESS = {"round": 0.015, "oval": 0.02, "lobulated": 0.04, "irregular": 0.17}
 """Standard deviation of the outline's log radius."""
@@ -69,6 +69,11 @@ class Mass:
     density: str
     size_mm: float
     aspect: float
+
+    @property
+    def height_mm(self) -> float:
+        """Gland-equivalent along the beam at the thickest place; small masses are rounder."""
+        return float(DENSITIES[self.density] * self.size_mm**0.6 * SIZE_MM**0.4)
 
     @property
     def attributes(self) -> dict[str, str]:
@@ -102,7 +107,7 @@ def draw_mass(
     body = _body(rng, mass, relative, angle)
     if spiculated:
         body = np.maximum(body, 0) + _spicules(rng, radii, size=len(body))
-    body *= np.float32(DENSITIES[mass.density] * mass.size_mm * contrast)
+    body *= np.float32(mass.height_mm * contrast)
     patch = centred(body, centre_mm)
     lay(field, patch)
     if mass.margin == "obscured":  # what covers it is not part of it

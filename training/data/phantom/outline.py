@@ -8,9 +8,14 @@ from dataclasses import dataclass
 from enum import StrEnum, unique
 
 import numpy as np
+from numpy.typing import NDArray
 
 from model_store.arrays import F32
 
+Bool = NDArray[np.bool_]
+
+ACROSS = 0.85
+"""A place at 1 lies this far from the axis to the skin."""
 OUTER_IN_MLO = 0.3
 """How much an outer place rises in an MLO view, against an upper one."""
 
@@ -72,20 +77,30 @@ class Outline:
         sine, cosine = np.float32(np.sin(self.tilt)), np.float32(np.cos(self.tilt))
         return self.depth + down * sine + right * cosine, right * sine - down * cosine
 
-    def point(self, u: float, v: float) -> tuple[float, float]:
-        """(row, column) in mm of a place on the axes."""
-        sine, cosine = float(np.sin(self.tilt)), float(np.cos(self.tilt))
-        forward = u - self.depth
+    def points(self, u: F32, v: F32) -> tuple[F32, F32]:
+        """(rows, columns) in mm of places on the axes."""
+        sine, cosine = np.float32(np.sin(self.tilt)), np.float32(np.cos(self.tilt))
+        forward = u - np.float32(self.depth)
         return (
             self.nipple[0] + forward * sine - v * cosine,
             self.nipple[1] + forward * cosine + v * sine,
         )
 
+    def point(self, u: float, v: float) -> tuple[float, float]:
+        """`points` of one."""
+        row, column = self.points(np.array(u, np.float32), np.array(v, np.float32))
+        return float(row), float(column)
+
+    def half_extents(self, u: F32, *, up: Bool) -> F32:
+        """How far from the axis the skin is at depth u, mm; `up`: on which side of it."""
+        half = np.where(up, self.above, self.below)
+        power = np.where(up, self.above_power, self.below_power)
+        relative = np.clip(u / self.depth, 0, 1)
+        return np.asarray(half * (1 - relative**self.tip_power) ** (1 / power), np.float32)
+
     def half_extent(self, u: float, *, up: bool) -> float:
-        """How far from the axis the skin is at depth u, mm."""
-        half, power = (self.above, self.above_power) if up else (self.below, self.below_power)
-        relative = min(max(u / self.depth, 0.0), 1.0)
-        return float(half * (1 - relative**self.tip_power) ** (1 / power))
+        """`half_extents` of one."""
+        return float(self.half_extents(np.array(u, np.float32), up=np.array(up)))
 
     def muscle_edge(self, rows: F32) -> F32:
         """Column of the pectoral muscle's convex edge at each row, mm; negative where none is."""
@@ -102,11 +117,17 @@ def project(place: Place, projection: Projection, outline: Outline) -> tuple[flo
 
     Its distance to the nipple along the axis is the same in both views, as a radiologist relies on.
     """
-    u = place.depth * outline.depth
-    across = (
-        place.outer
-        if projection is Projection.CC
-        else (place.upper + OUTER_IN_MLO * place.outer) / (1 + OUTER_IN_MLO)
-    )
-    half = outline.half_extent(u, up=across > 0)
-    return outline.point(u, 0.85 * across * half)
+    at = project_all(np.array([[place.depth, place.upper, place.outer]]), projection, outline)[0]
+    return float(at[0]), float(at[1])
+
+
+def project_all(
+    places: NDArray[np.float64], projection: Projection, outline: Outline
+) -> NDArray[np.float64]:
+    """`project` of (..., 3) depth, upper, outer -> (..., 2) row, column in mm."""
+    depth, upper, outer = np.moveaxis(np.asarray(places, np.float32), -1, 0)
+    u = depth * np.float32(outline.depth)
+    oblique = (upper + OUTER_IN_MLO * outer) / (1 + OUTER_IN_MLO)
+    across = outer if projection is Projection.CC else oblique
+    half = outline.half_extents(u, up=across > 0)
+    return np.stack(outline.points(u, ACROSS * across * half), -1).astype(np.float64)

@@ -68,12 +68,12 @@ def cache_canvases(
     made_of = in_order(work, [record.path for record in records], processes=processes)
     for done, (record, made) in enumerate(zip(records, made_of, strict=True), start=1):
         reason = made.reason or _unlike(record, made)
-        if reason:
+        if made.placement is None or reason:
             reasons[reason.split(":")[0]] += 1
             if reasons.total() <= TOLD:
                 say(f"{name}: left out {record.path}: {reason}")
         else:
-            kept.append(_canvas_record(record, made))
+            kept.append(_canvas_record(record, made, made.placement))
             if made.laterality not in (None, record.laterality):
                 reasons["kept, though the file names the other side than the table"] += 1
         tell(done, len(records))
@@ -155,13 +155,12 @@ def _unlike(record: ImageRecord, made: Made) -> str:
     )
 
 
-def _canvas_record(record: ImageRecord, made: Made) -> CanvasRecord:
-    assert made.placement is not None
-    rows, columns = made.placement.stored_height, made.placement.stored_width
+def _canvas_record(record: ImageRecord, made: Made, placement: Placement) -> CanvasRecord:
+    rows, columns = placement.stored_height, placement.stored_width
     return CanvasRecord(
         image=replace(record, rows=rows, columns=columns),
         file=f"../{made.canvas}",
-        placement=made.placement,
+        placement=placement,
         low=made.low,
         high=made.high,
         spacing_mm=made.spacing_mm,

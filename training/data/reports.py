@@ -63,9 +63,11 @@ def read_reports(
     """
     notes = Notes()
     records: dict[str, ImageRecord] = {}
-    split = False
+    told_split: bool | None = None
     for row in _rows(table):
-        split = row.has("split")
+        if told_split not in (None, row.has("split")):
+            row.refuse("split", "a split in every line or in none")
+        told_split = row.has("split")
         report = _report(row)
         if report == Report():
             notes.add("lines without a text, left out")
@@ -76,7 +78,7 @@ def read_reports(
                 row.refuse("image_id", "each image of a patient once")
             records[record.path] = record
     read = tuple(records.values())
-    if not split:
+    if not told_split:
         read = split_by_patient(read, seed=seed, shares=shares or SplitShares())
     check_no_leak(read)
     notes.tell(say, name=source, records=read)

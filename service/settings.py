@@ -120,7 +120,9 @@ class Settings(BaseSettings):
     result_ttl_s: int = Field(
         default=600, ge=1, description="Seconds a job and its blobs may stay."
     )
-    cache_ttl_s: int = Field(default=86_400, ge=0, description="Seconds an embedding stays cached.")
+    cache_ttl_s: int = Field(
+        default=86_400, ge=0, description="Seconds an embedding or a heat map stays cached."
+    )
     queue_memory_mb: int = Field(
         default=1024, ge=64, description="Memory limit of the private queue, cache included, MiB."
     )

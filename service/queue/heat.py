@@ -59,9 +59,10 @@ class _Header(BaseModel):
 
 
 class _AskHeader(_Header):
-    """Directions follow: (S, D) float32."""
+    """Directions follow: (S, D) float32. It names the form of its answer: so does a cache's key."""
 
     kind: Literal["ask-1"] = "ask-1"
+    answer: Literal["heat-1"] = "heat-1"
     heads: tuple[str, ...] = Field(min_length=1, max_length=MAX_SENTENCES)
     size: Size
 

@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import httpx
@@ -151,8 +151,8 @@ def queue_dump(folder: Path) -> bytes:
     return b"\n".join([*dumps, *[value for value in values if value]])
 
 
-def assert_clean(where: str, content: bytes) -> None:
-    for mark in MARKS:
+def assert_clean(where: str, content: bytes, marks: Sequence[str] = MARKS) -> None:
+    for mark in marks:
         found = content.find(mark.encode())
         assert found < 0, f"{where}: {content[max(found - 100, 0) : found + 50]!r}"
 
@@ -162,6 +162,43 @@ def test_a_canary_is_really_in_what_is_sent() -> None:
     assert content.count(CANARY.encode()) > 300
     assert all(mark.encode() in content for mark in MARKS)
     assert keyword_for_tag(tag_for_keyword("PatientName") or 0) == "PatientName"
+
+
+def test_no_word_of_a_report_shows_but_in_the_answer_to_its_sender(
+    watched: tuple[str, Path],
+) -> None:
+    """While a request runs its sentences stand in the queue; none is left when it is answered."""
+    url, folder = watched
+    word = "REPORTCANARY"
+    good, cut = dicom_bytes(mammogram_dataset(rows=256, columns=208)), b"no DICOM"
+    reports = [
+        (good, f"FINDINGS: There is a mass, {word}. IMPRESSION: {word}."),
+        (good, f'{{"findings": "{word}"}}'),
+        (good, f'{{"{word}": ""}}'),
+        (good, f"{word}\x00."),
+        (good, f"{word}. " * 40),
+        (good, f"{word} " * 60),
+        (good, word * 2000),
+        (cut, f"{word}."),
+    ]
+    statuses = []
+    with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
+        for content, report in reports:
+            sent = {"files": files(content), "data": {"report": report}}
+            response = client.post("/v1/ground", **sent)
+            statuses.append(response.status_code)
+            if response.status_code != 200:
+                assert_clean("error", response.content, [word])
+        refused = client.post(f"/v1/ground?report={word}", files=files(good))
+        assert_clean("error", refused.content, [word])
+        metrics = client.get("/metrics").content
+    assert statuses == [200, 200, 422, 422, 422, 422, 422, 422]
+    assert refused.status_code == 422
+    assert_clean("metrics", metrics, [word])
+    assert_clean("queue", queue_dump(folder), [word])
+    assert_clean("log", (folder / "log").read_bytes(), [word])
+    assert list((folder / "data" / "uploads").glob("*/*")) == []
+    assert list((folder / "tmp").iterdir()) == []
 
 
 def test_no_value_of_a_header_shows_anywhere(watched: tuple[str, Path]) -> None:
@@ -178,8 +215,8 @@ def test_no_value_of_a_header_shows_anywhere(watched: tuple[str, Path]) -> None:
                 assert_clean("answer", repr(answer).encode())
             else:
                 assert_clean("error", response.content.replace(b"CANARYSTRING/../../x", b""))
-            broken = client.post("/v1/embed", files=files(*contents))
-            assert broken.status_code in (200, 422)
+            for route in ("/v1/embed", "/v1/heatmap"):
+                assert client.post(route, files=files(*contents)).status_code in (200, 422)
         metrics = client.get("/metrics").content
     assert statuses == {200, 422}
     assert_clean("metrics", metrics)

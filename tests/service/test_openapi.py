@@ -11,6 +11,8 @@ from schemathesis.checks import (
     status_code_conformance,
 )
 
+from service.heat_examples import GROUND, HEATMAP
+from service.heat_schemas import GroundAnswer, HeatmapAnswer
 from tests.service.live import Live, service
 
 __all__ = ["service"]
@@ -36,6 +38,11 @@ def test_generated_requests_get_documented_answers_and_no_5xx(
             try_operation(operation, mode)
     assert service.client.get("/livez").status_code == 200
     assert service.files_left() == []
+
+
+def test_the_examples_of_heat_maps_are_answers() -> None:
+    HeatmapAnswer.model_validate(HEATMAP)
+    GroundAnswer.model_validate(GROUND)
 
 
 def can_be_wrong(operation: schemathesis.APIOperation) -> bool:

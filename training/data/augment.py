@@ -105,7 +105,10 @@ def _flip_matrix(flips: Flips, shape: tuple[int, int]) -> F64:
 def draw_bend(
     rng: np.random.Generator, rules: AugmentRules, shape: tuple[int, int]
 ) -> tuple[F32, F32] | None:
-    """Smooth movement of every pixel along x and y, `elastic_px` root mean square each; or None."""
+    """How far from its place each pixel is taken, along x and y, in px; None for not at all.
+
+    Smooth, with a root mean square of `elastic_px` each.
+    """
     if rng.random() >= rules.elastic:
         return None
     coarse = 4  # a field this smooth is drawn at a quarter of the size
@@ -130,10 +133,12 @@ def _warp(canvas: U8, matrix: F64, bend: tuple[F32, F32] | None) -> U8:
         warped = cv2.warpAffine(canvas, to_centres, (width, height), flags=cv2.INTER_LINEAR)
         return np.asarray(warped, np.uint8)
     back = cv2.invertAffineTransform(to_centres).astype(np.float32)
-    rows, columns = np.mgrid[:height, :width].astype(np.float32)
-    columns, rows = columns + bend[0], rows + bend[1]
-    from_x = back[0, 0] * columns + back[0, 1] * rows + back[0, 2]
-    from_y = back[1, 0] * columns + back[1, 1] * rows + back[1, 2]
+    rows = np.arange(height, dtype=np.float32)[:, None]
+    columns = np.arange(width, dtype=np.float32)[None]
+    from_x, from_y = (
+        along + (turn[0] * columns + (turn[1] * rows + turn[2]))
+        for along, turn in zip(bend, back, strict=True)
+    )
     return np.asarray(cv2.remap(canvas, from_x, from_y, cv2.INTER_LINEAR), np.uint8)
 
 

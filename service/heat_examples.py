@@ -9,7 +9,7 @@ _MODEL = {
     "recipe": "mammo-clip",
     "recipe_digest": "f972a209" * 8,
 }
-_FILE = {
+_FILE: dict[str, Any] = {
     "file": "LCC.dcm",
     "sop_instance_uid": "1.2.826.0.1.3680043.8.498.1",
     "laterality": "L",

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from model_store.arrays import F32
 from model_store.factor import HeatBox, cell_px, gate
@@ -86,7 +85,7 @@ def _place(one: Opened, heat: SentenceHeat, head: str, wanted: Wanted, *, presen
                 heat.channels, heat.weights, heat.similarities, strict=True
             )
         ],
-        boxes=[_box(box, one, hottest) for box in boxes],
+        boxes=_boxes(boxes, one, hottest),
         grid=_grid(heat.grid, one.placement, wanted.encoding) if wanted.grid else None,
         overlay=_overlay(one, heat.grid, boxes, shown=present or wanted.boxes_always)
         if wanted.overlay
@@ -94,12 +93,14 @@ def _place(one: Opened, heat: SentenceHeat, head: str, wanted: Wanted, *, presen
     )
 
 
-def _box(box: HeatBox, one: Opened, hottest: float) -> HeatBoxResult:
-    top, left, bottom, right = box.box
-    pixels = _stored([(top, left), (bottom, right)], one.placement, clip=True)
-    return HeatBoxResult(
-        pixels=pixels, mm=_in_mm(pixels, one.spacing_mm), heat=_share(box.score, hottest)
-    )
+def _boxes(boxes: Sequence[HeatBox], one: Opened, hottest: float) -> list[HeatBoxResult]:
+    regions = _stored([box.box for box in boxes], one.placement, clip=True) if boxes else []
+    return [
+        HeatBoxResult(
+            pixels=pixels, mm=_in_mm(pixels, one.spacing_mm), heat=_share(box.score, hottest)
+        )
+        for box, pixels in zip(boxes, regions, strict=True)
+    ]
 
 
 def _in_mm(pixels: PixelBox, spacing: tuple[float, float] | None) -> MillimetreBox | None:
@@ -117,38 +118,41 @@ def _in_mm(pixels: PixelBox, spacing: tuple[float, float] | None) -> MillimetreB
 def _grid(grid: F32, placement: Placement, encoding: Encoding) -> Grid:
     shares = grid / max(float(grid.max()), float(np.finfo(np.float32).tiny))
     rows, columns = grid.shape
-    corner = (
-        rows * cell_px(placement.canvas_height, rows),
-        columns * cell_px(placement.canvas_width, columns),
-    )
+    height = rows * cell_px(placement.canvas_height, rows)
+    width = columns * cell_px(placement.canvas_width, columns)
     values: list[list[float]] | str = (
         base64.b64encode(shares.astype("<f4").tobytes()).decode()
         if encoding == "base64"
         else np.round(shares.astype(np.float64), DECIMALS).tolist()
     )
-    region = _stored([(0, 0), corner], placement, clip=False)
+    (region,) = _stored([(0, 0, height, width)], placement, clip=False)
     return Grid(rows=rows, columns=columns, values=values, region=region)
 
 
 def _overlay(one: Opened, grid: F32, boxes: Sequence[HeatBox], *, shown: bool) -> Overlay:
     height, width = one.item.shape
     canvas = np.frombuffer(one.item.canvas, np.uint8).reshape(height, width)
+    (region,) = _stored([(0, 0, height, width)], one.placement, clip=True)
     picture = draw(canvas, one.placement, grid=grid if shown else None, boxes=boxes)
     return Overlay(
         png=base64.b64encode(picture.png).decode(),
         width_px=picture.width_px,
         height_px=picture.height_px,
-        region=_stored([(0, 0), (height, width)], one.placement, clip=True),
+        region=region,
     )
 
 
-def _stored(corners: ArrayLike, placement: Placement, *, clip: bool) -> PixelBox:
-    """Canvas (row, column) of two corners -> stored pixels, held to the image where `clip`."""
-    at = placement.to_stored(corners)
+def _stored(
+    boxes: Sequence[tuple[float, float, float, float]], placement: Placement, *, clip: bool
+) -> list[PixelBox]:
+    """(top, left, bottom, right) on the canvas -> stored pixels, held to the image by `clip`."""
+    at = placement.to_stored(np.reshape(boxes, (-1, 2)))
     if clip:
         at = np.clip(at, 0, (placement.stored_height, placement.stored_width))
-    (top, left), (bottom, right) = np.round(at, PLACES).tolist()
-    return PixelBox(left_column=left, top_row=top, right_column=right, bottom_row=bottom)
+    return [
+        PixelBox(left_column=left, top_row=top, right_column=right, bottom_row=bottom)
+        for top, left, bottom, right in np.round(at, PLACES).reshape(-1, 4).tolist()
+    ]
 
 
 def _share(heat: float, hottest: float) -> float:

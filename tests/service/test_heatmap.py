@@ -216,6 +216,28 @@ def test_a_picture_of_several_is_refused(
     assert problem(response, "invalid-parameter")["errors"][0]["parameter"] == named
 
 
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("image/png", "image/png"),
+        ("image/png;q=0.9, */*;q=0.8", "image/png"),
+        ("*/*", "application/json"),
+        ("image/*", "application/json"),
+        ("image/png;q=0.4, application/json", "application/json"),
+        ("application/*, image/png", "application/json"),
+        ("image/png;q=much", "application/json"),
+        ("", "application/json"),
+    ],
+)
+def test_a_picture_comes_where_it_is_preferred_by_name(
+    service: Live, accept: str, kind: str
+) -> None:
+    response = service.client.post(
+        "/v1/heatmap?findings=mass", files=files(bright(MARKER)), headers={"Accept": accept}
+    )
+    assert response.headers["content-type"] == kind
+
+
 def test_a_picture_of_no_usable_image_is_a_problem(service: Live) -> None:
     response = service.client.post(
         "/v1/heatmap?findings=mass", files=files(bad_dicom.ct()), headers={"Accept": "image/png"}
@@ -259,7 +281,7 @@ def test_more_questions_than_a_request_may_ask_are_refused(service: Live) -> Non
     assert "at most 32" in problem(response, "invalid-parameter")["detail"]
 
 
-@pytest.mark.parametrize(("include", "images"), [("overlay", 4), ("grid", 26)])
+@pytest.mark.parametrize(("include", "images"), [("overlay", 4), ("grid", 13)])
 def test_more_pictures_than_an_answer_holds_are_refused_before_any_work(
     service: Live, include: str, images: int
 ) -> None:

@@ -30,10 +30,13 @@ SIZE_MM = {
     Category.GLOBAL_ASYMMETRY: (60.0, 85.0),
 }
 HEIGHT_MM = {
-    Category.ASYMMETRY: (8.0, 12.0),
-    Category.FOCAL_ASYMMETRY: (8.0, 12.0),
-    Category.GLOBAL_ASYMMETRY: (7.0, 11.0),
+    Category.ASYMMETRY: (11.0, 17.0),
+    Category.FOCAL_ASYMMETRY: (11.0, 17.0),
+    Category.GLOBAL_ASYMMETRY: (10.0, 15.0),
 }
+
+
+EVENED = 0.5  # how much of the texture underneath gives way to it
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +71,13 @@ def draw_asymmetry(
     relative = radius / by_angle(angle, _border(rng, asymmetry) * np.float32(half))
     window = sigmoid((1.0 - relative) / np.float32(0.09))
     noise = texture(rng, radius.shape, exponent=3.4, longest_mm=asymmetry.size_mm * 0.6)
-    tissue = sigmoid((noise + np.float32(1.3) * (1 - relative) + np.float32(0.35)) / 0.55)
-    fine = texture(rng, radius.shape, exponent=2.6, longest_mm=asymmetry.size_mm / 5)
-    grown = window * tissue * np.clip(1 + 0.12 * fine, 0.3, 1.7)
-    patch = centred(smooth(grown, 0.5), centre_mm)
-    patch.values *= np.float32(asymmetry.height_mm * contrast)
-    lay(field, patch)
+    tissue = sigmoid((noise + np.float32(1.3) * (1 - relative) + np.float32(0.35)) / 0.4)
+    fine = texture(rng, radius.shape, exponent=2.6, longest_mm=asymmetry.size_mm / 4)
+    grown = window * tissue * np.clip(1 + 0.3 * fine, 0.2, 1.8)
+    grown = smooth(grown, 0.15)
+    patch = centred(grown * np.float32(asymmetry.height_mm * contrast), centre_mm)
+    evened = window * np.float32(EVENED * min(contrast, 1.0))
+    lay(field, patch, evened=evened, grain_mm=half / 2)
     return visible_box(field, patch, share=0.3)
 
 

@@ -32,12 +32,13 @@ DIAMETER_MM = {
     "fine linear branching": (0.165, 0.25),
 }
 CALCIUM = {
-    "fine pleomorphic": (0.55, 1.1),
-    "amorphous": (0.6, 0.9),
-    "coarse heterogeneous": (0.4, 0.7),
-    "fine linear branching": (0.7, 1.1),
+    "fine pleomorphic": (1.0, 1.8),
+    "amorphous": (1.0, 1.4),
+    "coarse heterogeneous": (0.5, 0.9),
+    "fine linear branching": (1.2, 1.8),
 }
-"""Calcium along the beam, as a share of a speck's diameter."""
+"""Calcium along the beam, as a share of a speck's diameter. Over 1 for hydroxyapatite, which
+attenuates more than the oxalate that millimetres of calcium are counted in."""
 Points = NDArray[np.float64]
 
 
@@ -65,7 +66,7 @@ def sample_cluster(rng: np.random.Generator) -> Cluster:
     size = float(np.exp(np.log(SIZE_MM) + SIZE_SPREAD * _normal_quantile(rank)))
     morphology = _draw(rng, MORPHOLOGIES)
     many = {"amorphous": 1.4, "coarse heterogeneous": 0.6}.get(morphology, 1.0)
-    mean = (7 + 0.9 * size) * many
+    mean = min(8 + 1.2 * size, 55.0) * many
     return Cluster(morphology, distribution, size, specks=max(int(rng.poisson(mean)), 6))
 
 
@@ -139,7 +140,7 @@ def _turned(points: Points, angle: float) -> Points:
 def speck(rng: np.random.Generator, morphology: str, place_mm: Points, *, heading: float) -> Patch:
     """One speck at (row, column) in mm: its calcium along the beam."""
     low, high = DIAMETER_MM[morphology]
-    diameter = float(low * (high / low) ** rng.uniform(0, 1))
+    diameter = float(rng.uniform(low, high))
     linear = morphology == "fine linear branching"
     length = diameter * float(rng.uniform(3, 8)) if linear else diameter
     half = int(np.ceil(length * PX_PER_MM / 2)) + 3

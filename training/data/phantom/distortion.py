@@ -23,6 +23,8 @@ from training.data.records import Box
 
 SIZE_MM = (18.0, 34.0)  # VinDr-Mammo: box side of 201 pixels in the median, near 0.085 mm
 
+GAPS = 0.35  # how much of the tissue between strands gives way to fat
+
 
 @dataclass(frozen=True, slots=True)
 class Distortion:
@@ -61,6 +63,7 @@ def draw_distortion(
     _pull(field, centre_mm, reach_mm=1.25 * half, pull=min(distortion.pull * contrast, 0.6))
     patch = Patch(strands.values * np.float32(contrast), strands.top, strands.left)
     lay(field, patch)
+    _open_gaps(field, patch, size_mm=distortion.size_mm, share=min(GAPS * contrast, 0.9))
     return visible_box(field, patch, share=0.12)
 
 
@@ -90,6 +93,16 @@ def _pull(field: ViewField, centre_mm: Point, *, reach_mm: float, pull: float) -
     muscle = _remapped(field.muscle[around].astype(np.float32), rows, columns) > 0
     mask = field.inside[there] & ~field.muscle[there] & ~muscle  # muscle is not pulled
     field.dense_mm[there][mask] = np.minimum(moved, field.thickness_mm[there])[mask]
+
+
+def _open_gaps(field: ViewField, strands: Patch, *, size_mm: float, share: float) -> None:
+    """Fat between the strands: what is no strand gets thinner towards the middle."""
+    radius = polar((len(strands.values) // 2) / PX_PER_MM)[0]
+    near = np.exp(-np.square(radius / np.float32(0.4 * size_mm)))
+    between = 1 - np.clip(strands.values / max(float(strands.values.max()) / 3, 1e-6), 0, 1)
+    here, there = overlap(strands, field.dense_mm.shape)
+    thinner = 1 - np.float32(share) * (near * smooth(between, 0.15))[here]
+    field.dense_mm[there] *= np.where(field.muscle[there], 1, thinner)
 
 
 def _remapped(values: F32, rows: F32, columns: F32) -> F32:

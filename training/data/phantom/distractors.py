@@ -68,7 +68,7 @@ def _coarse(rng: np.random.Generator, place: Point, *, contrast: float) -> Patch
         inner = (axes[0] * 0.65, axes[1] * 0.65)
         cv2.ellipse(disc, ((half, half), inner, turned), 0.35, -1, cv2.LINE_AA)
     soft = np.asarray(cv2.GaussianBlur(disc, (0, 0), 0.9), np.float32)
-    return centred(soft * np.float32(rng.uniform(0.25, 0.5) * contrast), place)
+    return centred(soft * np.float32(rng.uniform(0.4, 0.9) * contrast), place)
 
 
 def _draw_vessel(rng: np.random.Generator, field: ViewField, *, contrast: float) -> None:
@@ -92,5 +92,5 @@ def _draw_vessel(rng: np.random.Generator, field: ViewField, *, contrast: float)
             pair = corners[step : step + 2].reshape(1, 2, 2)
             cv2.polylines(drawn, [*pair], False, 1.0, int(rng.integers(2, 5)), cv2.LINE_AA, 4)
     drawn = np.asarray(cv2.GaussianBlur(drawn, (0, 0), 1.2), np.float32)
-    drawn *= np.float32(rng.uniform(0.12, 0.25) * contrast)
+    drawn *= np.float32(rng.uniform(0.15, 0.35) * contrast)
     lay_calcium(field, centred(drawn, (float(middle[0]), float(middle[1]))))

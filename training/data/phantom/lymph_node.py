@@ -79,9 +79,10 @@ def draw_lymph_node(
     body *= np.clip(1 + 0.06 * texture(rng, body.shape, longest_mm=half), 0.5, 1.5)
     if node.hilum:
         body *= 1 - 0.95 * _hilum(rng, node, radius, angle, tilt)
-    patch = centred(smooth(body, 0.25), centre_mm)
-    patch.values *= np.float32(node.height_mm * contrast)
-    lay(field, patch)
+    body = smooth(body, 0.25)
+    patch = centred(body * np.float32(node.height_mm * contrast), centre_mm)
+    evened = np.clip(1.5 * body, 0, 1) * np.float32(0.6 * min(contrast, 1.0))
+    lay(field, patch, evened=evened, grain_mm=node.size_mm / 3, denser=0.5)
     return visible_box(field, patch, share=0.12)
 
 

@@ -39,7 +39,7 @@ SHARES = {
     "spiculated": (0.5, 1.8, 1.8, 20.0),
 }
 SIZE_MM, SIZE_SPREAD = 13.3, 0.37  # CBIS-DDSM: median, and sd of the logarithm, of sqrt(h * w)
-DENSITIES = {"low": 0.38, "equal": 0.5, "high": 0.68}
+DENSITIES = {"low": 0.55, "equal": 0.7, "high": 0.88}
 """Gland-equivalent millimetres at the thickest place of a mass of median size, for each of size."""
 ASPECT = {"round": (1.0, 1.1), "oval": (1.3, 1.7), "lobulated": (1.05, 1.4), "irregular": (1, 1.4)}
 ROUGHNESS = {"round": 0.015, "oval": 0.02, "lobulated": 0.04, "irregular": 0.17}
@@ -52,6 +52,15 @@ BLUR_MM = {
     "indistinct": 1.3,
     "spiculated": 0.5,
 }
+EVENED = {
+    "circumscribed": 0.85,
+    "obscured": 0.6,
+    "microlobulated": 0.85,
+    "indistinct": 0.75,
+    "spiculated": 0.7,
+}
+"""How much of the texture underneath gives way to the body."""
+DENSER = 0.7  # in dense tissue: a mass that nobody can see there goes unreported
 SPICULES = (1358.0, 365.0)  # mean and sd of their number
 SPICULE_LENGTH, SPICULE_WIDTH = 0.173, 0.048  # of the first segment, in radii of the mass
 SHORTER, THINNER, GOES_ON = 0.89, 0.91, 0.72  # each further segment; how likely there is one
@@ -107,9 +116,9 @@ def draw_mass(
     body = _body(rng, mass, relative, angle)
     if spiculated:
         body = np.maximum(body, 0) + _spicules(rng, radii, size=len(body))
-    body *= np.float32(mass.height_mm * contrast)
-    patch = centred(body, centre_mm)
-    lay(field, patch)
+    patch = centred(body * np.float32(mass.height_mm * contrast), centre_mm)
+    evened = np.clip(1.5 * body, 0, 1) * np.float32(EVENED[mass.margin] * min(contrast, 1.0))
+    lay(field, patch, evened=evened, grain_mm=mass.size_mm / 3, denser=DENSER)
     if mass.margin == "obscured":  # what covers it is not part of it
         patch.values = (relative < 1).astype(np.float32)
     return visible_box(field, patch, share=0.12)

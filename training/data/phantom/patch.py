@@ -13,8 +13,7 @@ from model_store.arrays import F32
 from training.data.phantom.field import PX_PER_MM, SPACING_MM, ViewField
 from training.data.records import Box
 
-DISPLACED = 0.6
-"""A lesion pushes tissue aside: in gland throughout, it adds this share less than in fat."""
+FULL = 1.15  # gland-equivalent of a beam's path at most, for tumours are denser than gland
 TEXTURE_PX = 2  # texture is made at 0.2 mm and enlarged
 STEPS_OF_CIRCLE = 720  # of an outline by angle
 Point = tuple[float, float]
@@ -138,14 +137,40 @@ def curve(
     return np.asarray(first + along * (last - first) + (bow + sway) * across, np.float32)
 
 
-def lay(field: ViewField, patch: Patch) -> None:
-    """Add tissue to the field where the breast is; it takes the place of some that was there."""
+def lay(
+    field: ViewField,
+    patch: Patch,
+    *,
+    evened: F32 | None = None,
+    grain_mm: float = 5.0,
+    denser: float = 0.0,
+) -> None:
+    """Add tissue to the field where the breast is; it takes the place of some that was there.
+
+    `evened` (as the patch, 0 to 1): how much of the texture that was there gives way to its local
+    mean over `grain_mm`, as a body does that pushes strands aside. `denser`: in gland throughout,
+    this share more is added than in fat.
+    """
     here, there = overlap(patch, field.dense_mm.shape)
     dense, thickness = field.dense_mm[there], field.thickness_mm[there]
-    filled = np.clip(dense / np.maximum(thickness, 1), 0, 1)
-    added = patch.values[here] * (1 - np.float32(DISPLACED) * filled) * field.inside[there]
+    if dense.size == 0:
+        return
+    mean = _local_mean(dense, grain_mm)
+    filled = np.clip(mean / np.maximum(thickness, 1), 0, 1)
+    added = patch.values[here] * (1 + np.float32(denser) * filled)
+    if evened is not None:
+        added += evened[here] * (mean - dense)
+    added *= field.inside[there]
     np.clip(added, -dense, None, out=added)
-    dense += np.minimum(added, np.maximum(thickness - dense, 0))
+    dense += np.minimum(added, np.maximum(np.float32(FULL) * thickness - dense, 0))
+
+
+def _local_mean(values: F32, grain_mm: float) -> F32:
+    """Gaussian mean, computed at a quarter of the resolution."""
+    size = (max(values.shape[1] // 4, 1), max(values.shape[0] // 4, 1))
+    small = cv2.resize(values, size, interpolation=cv2.INTER_AREA)
+    blurred = cv2.GaussianBlur(small, (0, 0), grain_mm * PX_PER_MM / 4)
+    return np.asarray(cv2.resize(blurred, values.shape[::-1]), np.float32)
 
 
 def overlap(

@@ -23,6 +23,7 @@ from model_store.refusals import Refused
 from model_store.render import render
 from training.data.canvas_set import CanvasRecord, CanvasSet, write_index
 from training.data.image_files import find_file, read_image
+from training.data.places import with_places
 from training.data.records import ImageRecord
 from training.data.workers import in_order
 from training.progress import Say, counter
@@ -57,7 +58,7 @@ def cache_canvases(
     """The canvases of `records`, whose paths are under `root`, as the set `name` of the cache.
 
     Left out, and said: files that are not there or refused, and files whose size differs from the
-    table's, since boxes would lie elsewhere.
+    table's, since boxes would lie elsewhere. Boxes without a place get one (places).
     """
     store = cache / f"canvases-{recipe.digest[:12]}"
     (store / FILES).mkdir(parents=True, exist_ok=True)
@@ -81,8 +82,9 @@ def cache_canvases(
         say(f"{name}: {count} images: {reason}")
     folder = store / name
     folder.mkdir(exist_ok=True)
-    write_index(folder, kept)
-    return CanvasSet(folder, tuple(kept))
+    canvases = with_places(CanvasSet(folder, tuple(kept)))
+    write_index(folder, canvases.records)
+    return canvases
 
 
 def make_canvas(path: str, *, root: Path, store: Path, recipe: Recipe) -> Made:

@@ -204,6 +204,6 @@ def _oblique(
         axilla=muscle + float(rng.uniform(16, 34)),
         axilla_bottom=foot_row + float(rng.uniform(0, 25)),
         abdomen=float(rng.uniform(4, 18)),
-        abdomen_top=foot_row + 0.80 * half + float(rng.uniform(4, 14)),
+        abdomen_top=foot_row + 0.72 * half + float(rng.uniform(0, 8)),
     )
     return fitted(outline, area_mm2=anatomy.area_mm2, muscle_share=anatomy.muscle_share)

@@ -4,6 +4,7 @@ The silhouette is where a smooth function of the place is positive: a tilted sup
 softly with the axilla, the abdomen's fold and the nipple.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import cv2
@@ -14,15 +15,16 @@ from training.data.phantom.field import COLUMNS, ROWS, SPACING_MM
 from training.data.phantom.outline import Bool, Outline, Projection
 
 COARSE_MM = 2 * SPACING_MM
-COARSE = (ROWS // 2, COLUMNS // 2)
-LEVEL_MM = 0.8  # the grid the smooth function is computed on
-SOFT_MM = 9.0
-NIPPLE_MM = 4.6
+PLAN_MM = 0.8  # the grid of what is smooth
+SOFT_MM = 34.0
+NIPPLE_MM = 4.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Silhouette:
-    """On the coarse grid (1147, 957) of 0.2 mm: breast, distance to the skin, pectoral muscle.
+    """On the coarse grid of 0.2 mm, (1147, W): breast, distance to the skin, pectoral muscle.
+
+    W is as far as the breast reaches.
 
     `level` is the function itself, mm inside the skin where it is small; `edge_mm`: distance to the
     muscle's edge along a row, positive within it.
@@ -37,21 +39,27 @@ class Silhouette:
 
 def silhouette(outline: Outline) -> Silhouette:
     """Draw it on the coarse grid."""
-    rows, columns = grid(LEVEL_MM)
-    size = COARSE[::-1]
-    level = np.asarray(cv2.resize(levels(outline, rows, columns), size), np.float32)
+    smooth = levels(outline, *grid(PLAN_MM, outline))
+    rows, columns = grid(COARSE_MM, outline)
+    size = (columns.shape[1], rows.shape[0])
+    level = np.asarray(cv2.resize(smooth, size), np.float32)
     inside = level > 0
     skin = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, 5)
-    rows, columns = grid(COARSE_MM)
     edge = outline.muscle_edge(rows) - columns
     return Silhouette(
         level, inside, np.asarray(skin * COARSE_MM, np.float32), inside & (edge > 0), edge
     )
 
 
-def grid(step_mm: float) -> tuple[F32, F32]:
-    """Rows (H, 1) and columns (1, W) in mm of the middles of a grid over the frame."""
-    height, width = (round(size * SPACING_MM / step_mm) for size in (ROWS, COLUMNS))
+def width_mm(outline: Outline) -> float:
+    """How much of the frame the breast may take, in whole steps of the plan's grid."""
+    reach = max(outline.nipple[1] + 8, outline.axilla + 20, outline.depth)
+    return PLAN_MM * min(math.ceil(reach / PLAN_MM), COLUMNS * SPACING_MM // PLAN_MM)
+
+
+def grid(step_mm: float, outline: Outline) -> tuple[F32, F32]:
+    """Rows (H, 1) and columns (1, W) in mm of the middles of a grid over the breast."""
+    height, width = round(ROWS * SPACING_MM / step_mm), round(width_mm(outline) / step_mm)
     rows = (np.arange(height, dtype=np.float32) + 0.5) * np.float32(step_mm)
     columns = (np.arange(width, dtype=np.float32) + 0.5) * np.float32(step_mm)
     return rows[:, None], columns[None, :]
@@ -70,15 +78,15 @@ def levels(outline: Outline, rows: F32, columns: F32) -> F32:
         level += np.float32(amplitude) * np.sin(order * v / np.float32(40) + 3 * amplitude)
     if outline.projection is Projection.MLO:
         level = _join(level, _axilla(outline, rows) - columns, SOFT_MM)
-        level = _join(level, _abdomen(outline, rows) - columns, SOFT_MM / 2)
+        level = _join(level, _abdomen(outline, rows) - columns, 12)
     nipple = NIPPLE_MM - np.hypot((u - outline.depth - 0.5) / 1.1, v)
-    return _join(level, nipple, 1.2)
+    return _join(level, nipple, 3.0)
 
 
 def _axilla(outline: Outline, rows: F32) -> F32:
     """Column of the axilla's front at each row: it recedes towards the breast, and then is gone."""
     relative = rows / np.float32(outline.axilla_bottom)
-    front = outline.axilla * (1 - 0.55 * relative - 0.45 * relative**3)
+    front = outline.axilla * (1 - 0.5 * relative - 0.5 * relative**2)
     return np.asarray(front, np.float32)
 
 
@@ -95,7 +103,7 @@ def _join(one: F32, other: F32, soft_mm: float) -> F32:
 
 def areas_mm2(outline: Outline, step_mm: float = 3.0) -> tuple[float, float]:
     """(breast without muscle, muscle) in the frame, mm2."""
-    rows, columns = grid(step_mm)
+    rows, columns = grid(step_mm, outline)
     inside = levels(outline, rows, columns) > 0
     muscle = inside & (outline.muscle_edge(rows) > columns)
     cell = step_mm**2

@@ -10,12 +10,14 @@ import cv2
 import numpy as np
 
 from model_store.arrays import F32
+from training.data.phantom.field import ROWS
 from training.data.phantom.outline import Outline
-from training.data.phantom.silhouette import COARSE, COARSE_MM, grid
+from training.data.phantom.silhouette import COARSE_MM, PLAN_MM, grid
 
 POWER_LAW = 3.0  # Burgess, Proc SPIE 5034 (2003): beta 2.8 to 3; P(f) = K / f^beta
 FIELD_SHAPE = (1152, 960)  # covers the coarse grid; factors 2, 3, 5 make the FFT fast
 NOISE_CELLS = 128
+BEND_SOFT_MM = 2.5
 
 
 @cache
@@ -44,16 +46,22 @@ class Weave:
     `along` is the distance to the nipple and `across` the way around it, both in mm (coarse grid).
     """
 
-    def __init__(self, outline: Outline, bend: F32, *, bend_mm: float = 3.5) -> None:
-        rows, columns = grid(COARSE_MM)
+    def __init__(self, outline: Outline, bend: F32, *, bend_mm: float = 4.5) -> None:
+        rows, columns = grid(PLAN_MM, outline)
         # The lines meet a little before the nipple: behind it they run side by side.
         u, v = outline.axes(rows, columns)
         ahead = outline.depth + 14 - u
-        self.along = np.hypot(ahead, v).astype(np.float32)
-        self.across = np.arctan2(v, np.maximum(ahead, 1)).astype(np.float32) * 75
-        height, width = COARSE
-        self.along += bend[:height, :width] * np.float32(bend_mm)
-        self.across += bend[-height:, -width:] * np.float32(bend_mm)
+        shape, fine = ahead.shape[::-1], PLAN_MM / COARSE_MM
+        along = np.hypot(ahead, v)
+        across = np.arctan2(v, np.maximum(ahead, 1)) * np.float32(75)
+        for bent, turned in ((along, bend), (across, bend[::-1, ::-1])):
+            # The field's slow part alone, for lines that swing and do not shiver.
+            slow = cv2.resize(turned, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+            slow = slow[: shape[1], : shape[0]]
+            bent += np.float32(bend_mm) * cv2.GaussianBlur(slow, (0, 0), BEND_SOFT_MM / PLAN_MM)
+        size = (round(shape[0] * fine), ROWS // 2)
+        self.along = np.asarray(cv2.resize(along, size), np.float32)
+        self.across = np.asarray(cv2.resize(across, size), np.float32)
 
     def stretched(self, field: F32, *, factor: float) -> F32:
         """A periodic field of the coarse grid's spacing, `factor` times as long along as across."""
@@ -62,7 +70,7 @@ class Weave:
     def noise(self, rng: np.random.Generator, *, along_mm: float, across_mm: float) -> F32:
         """Smooth noise, sd about 0.6, whose grains are this large 75 mm from the nipple."""
         cells = rng.standard_normal((NOISE_CELLS, NOISE_CELLS), dtype=np.float32)
-        fine = cv2.resize(np.tile(cells, (1, 1)), None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
+        fine = cv2.resize(cells, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
         return self._look_up(np.asarray(fine, np.float32), along_mm / 4, across_mm / 4)
 
     def _look_up(self, texture: F32, along_mm: float, across_mm: float) -> F32:

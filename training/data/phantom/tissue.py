@@ -12,10 +12,9 @@ from model_store.arrays import F32
 from training.data.phantom.anatomy import Anatomy, Points
 from training.data.phantom.field import COLUMNS, ROWS, SPACING_MM, ViewField
 from training.data.phantom.outline import Outline, project_all
-from training.data.phantom.silhouette import COARSE_MM, Silhouette, silhouette
+from training.data.phantom.silhouette import COARSE_MM, PLAN_MM, Silhouette, silhouette
 from training.data.phantom.texture import Weave, lines, power_law_fields, sigmoid
 
-PLAN_MM = 0.8  # the grid of the glandular plan
 SKIN_MM = 1.1
 FIBRE_MM = 9.0  # the muscle's bundles, along
 
@@ -42,8 +41,7 @@ def draw_field(rng: np.random.Generator, anatomy: Anatomy, outline: Outline) -> 
     if outline.muscle_top > 0:
         dense = _with_muscle(rng, dense, form, thickness=thickness, field=textures.fields[1])
     np.clip(dense, 0, 0.97 * thickness, out=dense)
-    level = _enlarged(form.level)
-    inside = level > 0
+    inside = _enlarged(form.level) > 0
     dense, thickness, skin = (_enlarged(part) * inside for part in (dense, thickness, form.skin_mm))
     return ViewField(
         dense_mm=dense,
@@ -51,25 +49,31 @@ def draw_field(rng: np.random.Generator, anatomy: Anatomy, outline: Outline) -> 
         calcium_mm=np.zeros((ROWS, COLUMNS), np.float32),
         inside=inside,
         skin_mm=skin,
-        muscle=cv2.resize(form.muscle.astype(np.uint8), (COLUMNS, ROWS)).astype(bool) & inside,
+        muscle=(_enlarged(form.muscle.astype(np.float32)) > 0.5) & inside,
         nipple_mm=outline.nipple,
         outline=outline,
     )
 
 
 def _enlarged(coarse: F32) -> F32:
-    return np.asarray(cv2.resize(coarse, (COLUMNS, ROWS), interpolation=cv2.INTER_LINEAR))
+    """To the frame's size; the coarse grid ends where the breast does."""
+    full = np.zeros((ROWS, COLUMNS), np.float32)
+    drawn = cv2.resize(coarse, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
+    full[:, : drawn.shape[1]] = drawn[:, :COLUMNS]
+    return full
 
 
 def _textures(rng: np.random.Generator, outline: Outline) -> _Textures:
     fields = power_law_fields(rng)
     weave = Weave(outline, fields[0])
-    coarse_net = lines(weave.noise(rng, along_mm=22, across_mm=8), half_width_mm=0.55)
-    fine_net = lines(weave.noise(rng, along_mm=11, across_mm=4.5), half_width_mm=0.32)
-    fade = weave.noise(rng, along_mm=16, across_mm=9)
-    coarse_net *= sigmoid(3 * fade)
-    fine_net *= sigmoid(-3 * fade - 0.5)
-    return _Textures(fields, weave, weave.stretched(fields[1], factor=2.2), coarse_net, fine_net)
+    fade = weave.noise(rng, along_mm=18, across_mm=12)
+    net = lines(weave.noise(rng, along_mm=36, across_mm=8), half_width_mm=0.45)
+    net *= sigmoid(4 * fade)
+    crossing = lines(weave.noise(rng, along_mm=26, across_mm=7), half_width_mm=0.3)
+    net += np.float32(0.7) * crossing * sigmoid(np.float32(0.5) - 4 * fade)
+    fine = lines(weave.noise(rng, along_mm=13, across_mm=3.5), half_width_mm=0.22)
+    fine *= sigmoid(5 * weave.noise(rng, along_mm=14, across_mm=8))
+    return _Textures(fields, weave, weave.stretched(fields[1], factor=2.2), net, fine)
 
 
 def _thickness(rng: np.random.Generator, anatomy: Anatomy, form: Silhouette) -> F32:
@@ -109,11 +113,14 @@ def _gland(
     fat_mm = np.float32(rng.uniform(7, 11)) * (1 + np.float32(0.3) * scallop)
     near_nipple = np.exp(-np.square(textures.weave.along - 14) / np.float32(2 * 16**2))
     tendency -= 2.6 * sigmoid((fat_mm - form.skin_mm) / 2.2) * (1 - 0.9 * near_nipple)
+    if outline.muscle_top > 0:
+        tendency -= 1.6 * sigmoid(form.edge_mm / np.float32(4))
     breast = form.inside & ~form.muscle
     sample = tendency[::5, ::5][breast[::5, ::5]]
     cut = np.quantile(sample, 1 - anatomy.dense_share)
-    width_of_edge = 0.16 + 0.25 * anatomy.dense_share
-    return sigmoid((tendency - np.float32(cut)) / np.float32(width_of_edge))
+    above = (tendency - np.float32(cut)) / np.float32(0.3 + 0.2 * anatomy.dense_share)
+    uneven = np.float32(0.85) + np.float32(0.15) * np.clip(above, -1, 3)
+    return np.asarray(sigmoid(above) * uneven, np.float32)
 
 
 def _plan(anatomy: Anatomy, outline: Outline) -> F32:
@@ -155,15 +162,15 @@ def _millimetres(
     textures: _Textures,
 ) -> F32:
     """Gland, strands, ducts and vessels, in mm along the beam."""
-    fill = np.float32(rng.uniform(0.36, 0.46) + 0.12 * anatomy.dense_share)
+    fill = np.float32(rng.uniform(0.32, 0.40) + 0.16 * anatomy.dense_share)
     height, width = gland.shape
     cloud = textures.fields[0][:height, :width]
     uneven = 1 + np.float32(0.2) * textures.woven + np.float32(0.12) * cloud
     uneven -= np.float32(0.3) * textures.fine
     dense = gland * np.clip(uneven, 0.15, 1.5) * fill * thickness
     behind = np.clip(thickness / thickness.max(), 0, 1)
-    strands = 3.2 * textures.net + 2.0 * textures.fine + 2.2
-    strands += np.clip(np.float32(1.5) * textures.woven + cloud, -2, 5)
+    strands = 2.7 * textures.net + 1.7 * textures.fine + 3.0
+    strands += np.clip(np.float32(1.2) * textures.woven + np.float32(1.6) * cloud, -2.8, 6)
     dense += strands * behind * (1 + 0.5 * gland)
     ducts = _drawn(
         project_all(anatomy.ducts[:, :12], outline.projection, outline),
@@ -200,13 +207,14 @@ def _with_muscle(
     rng: np.random.Generator, dense: F32, form: Silhouette, *, thickness: F32, field: F32
 ) -> F32:
     """The pectoral muscle, thick at the chest wall and thin at its edge, with bundles of fibres."""
-    edge = form.edge_mm + np.float32(0.9) * field[: dense.shape[0], : dense.shape[1]]
-    edge = np.asarray(edge, np.float32)
+    height, width = dense.shape
+    edge = form.edge_mm + np.float32(0.9) * field[:height, :width]
     deep = 1 - np.exp(-np.clip(edge, 0, None) / np.float32(rng.uniform(7, 12)))
-    body = sigmoid(edge / np.float32(0.9)) * (0.25 + 0.75 * deep)
     fibres = rng.standard_normal((1, 96), dtype=np.float32)
     along = cv2.resize(fibres, (2048, 1), interpolation=cv2.INTER_CUBIC)[0]
-    index = np.clip((form.edge_mm * 6 + 700).astype(np.int32), 0, 2047)
-    body *= 1 + 0.03 * along[index] + np.float32(0.02) * field[-dense.shape[0] :, -dense.shape[1] :]
-    muscle = np.float32(rng.uniform(0.5, 0.66)) * thickness * body
-    return np.asarray(muscle + dense * (1 - 0.45 * sigmoid(edge / np.float32(2))), np.float32)
+    bundle = along[np.clip((form.edge_mm * 6 + 700).astype(np.int32), 0, 2047)]
+    uneven = 1 + np.float32(0.03) * bundle + np.float32(0.02) * field[-height:, -width:]
+    body = sigmoid(np.asarray(edge / 0.9, np.float32)) * (0.25 + 0.75 * deep) * uneven
+    muscle = np.float32(rng.uniform(0.40, 0.54)) * thickness * body
+    covered = sigmoid(np.asarray(edge / 2, np.float32))
+    return np.asarray(muscle + dense * (1 - np.float32(0.6) * covered), np.float32)

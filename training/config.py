@@ -3,11 +3,13 @@
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from model_store.manifest import Frozen, Recipe
+from training.data.augment import AugmentRules
+from training.losses import IMAGE_IMAGE, TEXT_TEXT
 from training.models.bert import POOLINGS as TEXT_POOLINGS
 from training.models.image_encoder import POOLINGS, TOWERS, known
 from training.models.text_encoder import LAYERS, MINILM
@@ -107,6 +109,116 @@ class TrainConfig(Frozen):
     model: ModelConfig = Field(default_factory=ModelConfig)
     crops: CropConfig
     whole: StageConfig
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Parse a TOML file; pydantic's ValidationError names every key that is wrong."""
+        return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+
+    @classmethod
+    def named(cls, name: str) -> Self:
+        """One of the package's own: training/configs/NAME.toml."""
+        with resources.as_file(resources.files("training") / "configs" / f"{name}.toml") as path:
+            return cls.read(path)
+
+
+Range = tuple[float, float]
+
+
+class AugmentConfig(Frozen):
+    """training.data.augment.AugmentRules under the names it has there; each range drawn evenly."""
+
+    flip_columns: float = Field(default=0.5, ge=0, le=1)
+    flip_rows: float = Field(default=0.5, ge=0, le=1)
+    affine: float = Field(default=0.5, ge=0, le=1)
+    elastic: float = Field(default=0.5, ge=0, le=1)
+    rotate_deg: Range = (-20.0, 20.0)
+    translate: Range = (-0.1, 0.1)
+    scale: Range = (0.8, 1.2)
+    shear_deg: Range = (-20.0, 20.0)
+    elastic_px: float = Field(default=3.0, ge=0)
+    elastic_sigma_px: float = Field(default=15.0, gt=0)
+
+    def rules(self) -> AugmentRules:
+        """The same for `augment`."""
+        return AugmentRules(**self.model_dump())
+
+
+class DataSource(Frozen):
+    """A set of pairs: a table (a folder of tables for VinDr and EMBED) and where its images are.
+
+    `kind` "canvases" names a folder of canvases that were made before; "phantom" draws `studies` of
+    series `series`. `weight` is the set's share of an epoch against the others'; left out, it is
+    its number of breasts. `path`: where a report's image lies under `images`.
+    """
+
+    kind: Literal["reports", "vindr", "rsna", "embed", "canvases", "phantom"]
+    name: str = Field(default="", description="of the set in the cache; left out, the kind")
+    table: str = ""
+    images: str = ""
+    path: str = "{patient}/{image}"
+    texts: Literal["", "reports", "labels"] = Field(default="", description="left out, by kind")
+    weight: float | None = Field(default=None, gt=0)
+    series: int = Field(default=1, ge=0)
+    studies: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _says_where(self) -> Self:
+        if self.kind == "phantom":
+            if not self.studies:
+                raise ValueError("a phantom source needs studies = how many")
+        elif not self.table:
+            raise ValueError(f"a source of kind {self.kind} needs table = its file or folder")
+        return self
+
+    @property
+    def set_name(self) -> str:
+        """Name of the set in the cache."""
+        return self.name or self.kind
+
+
+class PretrainConfig(Frozen):
+    """A run of Mammo-CLIP's pretraining.
+
+    `batch` pairs a pass and process; a step is `accumulate` passes of every process, and negatives
+    are those of one pass. `pairs` an epoch; left out, as many as there are breasts. `positives`:
+    "pairs" as in the paper, or "facts", where every templated text that is true of a breast is one.
+    `ema` is a decay, 0 for none. `workers` processes draw pairs ahead, in each process.
+    """
+
+    name: str
+    seed: int = 10
+    threads: int = Field(default=0, ge=0, description="torch's threads; 0 = all usable cores")
+    recipe: Recipe = Recipe(height_px=1520, width_px=912)
+    model: ModelConfig
+    data: tuple[DataSource, ...] = Field(min_length=1)
+    augment: AugmentConfig | None = Field(default_factory=AugmentConfig)
+    epochs: int = Field(ge=1)
+    pairs: int | None = Field(default=None, ge=2)
+    batch: int = Field(ge=1)
+    accumulate: int = Field(default=1, ge=1)
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(default=1e-4, ge=0)
+    warmup_epochs: float = Field(default=1.0, ge=0)
+    gradient_clip: float = Field(default=1.0, gt=0)
+    image_image: float = Field(default=IMAGE_IMAGE, ge=0)
+    text_text: float = Field(default=TEXT_TEXT, ge=0)
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    positives: Literal["pairs", "facts"] = "pairs"
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    precision: Literal["32", "bf16-mixed", "16-mixed"] = "32"
+    checkpointing: bool = Field(default=False, description="of gradients in the image tower")
+    ema: float = Field(default=0.0, ge=0, lt=1)
+    workers: int = Field(default=2, ge=0)
+    save_every: int = Field(default=200, ge=0, description="steps; 0 = at epochs' ends alone")
+    say_every: int = Field(default=20, ge=0, description="steps; 0 = at epochs' ends alone")
+
+    @model_validator(mode="after")
+    def _sets_have_names_of_their_own(self) -> Self:
+        names = [source.set_name for source in self.data]
+        if len(names) != len(set(names)):
+            raise ValueError(f"two sources are called alike, give them names: {', '.join(names)}")
+        return self
 
     @classmethod
     def read(cls, path: Path) -> Self:

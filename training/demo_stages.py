@@ -26,15 +26,15 @@ from training.models.clip import Clip
 from training.models.cut import freeze_lower, upper
 from training.models.image_encoder import standardise
 from training.models.text_encoder import minilm_path
-from training.pretrain import (
+from training.progress import Say
+from training.run import Report
+from training.stage import (
     Collate,
     EpochData,
-    Report,
     SentenceVectors,
     learning_rate_factor,
     train_stage,
 )
-from training.progress import Say
 
 CROPS, WHOLE = "crops", "whole"
 

@@ -1,219 +1,188 @@
-"""The Lightning run: a stage of contrastive training, its data, its checkpoints and its progress.
+"""Mammo-CLIP's pretraining: two views and two texts of a breast a pair, on one machine or many.
 
-Two stages share everything but their images: crops through the whole tower, then whole canvases
-whose trunk features were computed once, because the trunk is frozen by then. Every epoch's data is
-a function of (seed, epoch), and a checkpoint is written at each epoch's end, so a run that was
-killed goes on at the last whole epoch. Knows nothing of phantoms or of ONNX.
+A run is its configuration and a folder: `last.ckpt` to go on from, `tensorboard/`, and at the end
+`model.pt` (weights) and `run.json` (what it came to). Knows nothing of phantoms or of ONNX.
 """
 
-import math
-import time
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
-from model_store.text import Tokenizer
-from training.config import StageConfig
-from training.data.captions import truth
-from training.data.dataset import Batch, collate
-from training.losses import clip_loss
-from training.models.clip import Clip
-from training.models.image_encoder import standardise
+from model_store.cores import usable_cores
+from training.config import PretrainConfig
+from training.data.facts import UNSTATED, truth
+from training.data.pairs import MixedPairs, PairBatch, PairItem, collate_pairs
+from training.distributed import gather
+from training.ema import Ema
+from training.losses import Truth, mammo_clip_loss
+from training.models.clip import Clip, pretrained, tokenizer_of
+from training.progress import Say
+from training.run import Fetch, Plan, Report, fit, launched_rank, launched_world
+from training.schedule import learning_rate_factor
+from training.sources import open_pairs
 
-LAST = "last"
-EXPECTED_WARNINGS = (
-    r".*in eval mode at the start of training",  # BatchNorm, on purpose
-    r"Checkpoint directory .* exists and is not empty",  # a run that goes on
-    r".*does not have many workers",  # a crop costs a millisecond
-    r".*isinstance\(treespec, LeafSpec\)",  # Lightning's own use of torch
-)
-EpochData = Callable[[int], Dataset[Any]]
-"""Epoch number -> that epoch's items."""
-Collate = Callable[[Any], Any]
-"""Items -> a batch with `images`."""
+MODEL, RUN = "model.pt", "run.json"
 
 
-class SentenceVectors:
-    """Sentences -> vectors of the frozen text base, each computed once."""
+class PretrainStage(lightning.LightningModule):
+    """Both towers and the loss over all processes' pairs."""
 
-    def __init__(self, model: Clip, tokenizer: Tokenizer) -> None:
-        self._base = model.text.base
-        self._tokenizer = tokenizer
-        self._known: dict[str, Tensor] = {}
-
-    @torch.no_grad()
-    def __call__(self, texts: Sequence[str]) -> Tensor:
-        """N texts -> (N, 384)."""
-        new = sorted(set(texts) - self._known.keys())
-        if new:
-            ids, mask = self._tokenizer.encode(new)
-            vectors = self._base(torch.from_numpy(ids), torch.from_numpy(mask))
-            self._known.update(zip(new, vectors, strict=True))
-        return torch.stack([self._known[text] for text in texts])
-
-
-class ContrastiveStage(lightning.LightningModule):
-    """One stage. `whole`: batches are trunk features of whole canvases, and the trunk is frozen."""
-
-    def __init__(
-        self, model: Clip, stage: StageConfig, *, sentences: SentenceVectors, whole: bool
-    ) -> None:
+    def __init__(self, model: Clip, config: PretrainConfig, *, plan: Plan) -> None:
         super().__init__()
         self.model = model
-        self._stage = stage
-        self._sentences = sentences
-        self._whole = whole
-        if whole:
-            model.image.freeze_trunk()
-        else:
-            model.image.freeze_early()
+        self._config, self._plan = config, plan
+        self._tokenizer = tokenizer_of(model)
+        model.image.checkpointing = config.checkpointing
 
-    def training_step(self, batch: Batch, index: int) -> Tensor:  # noqa: ARG002  Lightning's
-        """Loss of one batch."""
-        loss = clip_loss(
-            self._embed_images(batch),
-            self.model.text.head(self._sentences(batch.texts)),
+    def training_step(self, batch: PairBatch, index: int) -> Tensor:  # noqa: ARG002  Lightning's
+        """Loss of one pass."""
+        config = self._config
+        canvases = torch.cat([batch.images1, batch.images2])  # (2N, H, W)
+        images1, images2 = self.model.image(canvases).embedding.chunk(2)
+        ids, mask = self._tokenizer.encode([*batch.texts1, *batch.texts2])
+        texts1, texts2 = self.model.text(
+            torch.from_numpy(ids).to(self.device), torch.from_numpy(mask).to(self.device)
+        ).chunk(2)
+        return mammo_clip_loss(
+            images1,
+            images2,
+            texts1,
+            texts2,
             logit_scale=self.model.logit_scale,
-            true=torch.from_numpy(truth(batch.facts, batch.claims)),
+            image_image=config.image_image,
+            text_text=config.text_text,
+            label_smoothing=config.label_smoothing,
+            true=pair_truth(batch, self.device) if config.positives == "facts" else None,
         )
-        self.log("loss", loss, prog_bar=True, batch_size=len(batch.images))
-        return loss
-
-    def _embed_images(self, batch: Batch) -> Tensor:
-        tower = self.model.image
-        if self._whole:
-            return tower.head(batch.images.float()).embedding
-        images = standardise(batch.images.float(), low=batch.low, high=batch.high)
-        return tower.head(tower.trunk(images.to(memory_format=torch.channels_last))).embedding
 
     def configure_optimizers(self) -> Any:
-        """AdamW; the pretrained network learns slower than what is new; warm-up, then cosine."""
-        stage = self._stage
-        named = [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
-        old = [p for n, p in named if n.startswith("image.net.")]
-        new = [p for n, p in named if not n.startswith("image.net.")]
-        groups = [
-            {"params": old, "lr": stage.trunk_learning_rate},
-            {"params": new, "lr": stage.learning_rate},
-        ]
-        optimizer = torch.optim.AdamW(groups, weight_decay=stage.weight_decay)
-        factor = learning_rate_factor(stage)
+        """AdamW over all that learns; warm-up, then a cosine to zero."""
+        config, plan = self._config, self._plan
+        optimizer = torch.optim.AdamW(
+            [weight for weight in self.parameters() if weight.requires_grad],
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+        )
+        warm_up = round(config.warmup_epochs * plan.steps)
+        factor = learning_rate_factor(plan.total, warmup_steps=warm_up)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"},
         }
 
 
-def learning_rate_factor(stage: StageConfig) -> Callable[[int], float]:
-    """Step -> factor: linear warm-up, then a cosine to zero at the last step."""
-    total = stage.epochs * stage.steps
+def pair_truth(batch: PairBatch, device: torch.device) -> Truth:
+    """Which text of all processes is known to be true of which breast: its own, and any that fits.
 
-    def factor(step: int) -> float:
-        if step < stage.warmup_steps:
-            return (step + 1) / stage.warmup_steps
-        done = (step - stage.warmup_steps) / max(total - stage.warmup_steps, 1)
-        return 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
-
-    return factor
-
-
-class EpochLoader(lightning.LightningDataModule):
-    """A fresh DataLoader each epoch (the Trainer reloads it), over that epoch's own items."""
-
-    def __init__(self, data: EpochData, *, batch: int, collate: Collate) -> None:
-        super().__init__()
-        self._data = data
-        self._batch = batch
-        self._collate = collate
-
-    def train_dataloader(self) -> DataLoader[Any]:
-        """Batches of the Trainer's current epoch, in order: items are drawn at random already."""
-        assert self.trainer is not None
-        items = self._data(self.trainer.current_epoch)
-        return DataLoader(items, batch_size=self._batch, collate_fn=self._collate, num_workers=0)
-
-
-class Report(Callback):
-    """Calls `say` after each epoch with epoch, steps, mean loss and images per second."""
-
-    def __init__(self, say: Callable[[str], None], *, name: str) -> None:
-        self._say = say
-        self._name = name
-        self._started = 0.0
-        self._losses: list[float] = []
-        self._images = 0
-
-    def on_train_epoch_start(self, *_: object) -> None:
-        """Start the clock."""
-        self._started = time.perf_counter()
-        self._losses, self._images = [], 0
-
-    def on_train_batch_end(
-        self,
-        trainer: lightning.Trainer,
-        module: lightning.LightningModule,
-        outputs: Tensor | Mapping[str, Any] | None,
-        batch: Batch,
-        batch_idx: int,
-    ) -> None:
-        """Count."""
-        del trainer, module, batch_idx
-        if isinstance(outputs, Mapping):
-            self._losses.append(float(outputs["loss"]))
-        self._images += len(batch.images)
-
-    def on_train_epoch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
-        """Say one line."""
-        del pl_module
-        seconds = time.perf_counter() - self._started
-        self._say(
-            f"{self._name}: epoch {trainer.current_epoch + 1}/{trainer.max_epochs}, "
-            f"loss {np.mean(self._losses):.3f}, {self._images / seconds:.1f} images/s"
-        )
-
-
-def train_stage(
-    module: lightning.LightningModule,
-    stage: StageConfig,
-    *,
-    data: EpochData,
-    folder: Path,
-    report: Report,
-    collate: Collate = collate,
-) -> None:
-    """Run one stage to its end; goes on from `folder`'s last checkpoint if there is one."""
-    checkpoint = ModelCheckpoint(
-        folder, filename=LAST, enable_version_counter=False, save_on_train_epoch_end=True
+    A radiologist's own report makes no claims that could be looked up, and is true of its breast
+    alone. Two texts say the same where they claim the same.
+    """
+    facts, claims1, claims2 = (
+        gather(torch.from_numpy(part).to(device)).cpu().numpy()
+        for part in (batch.facts, batch.claims1, batch.claims2)
     )
-    trainer = lightning.Trainer(
-        accelerator="cpu",
-        devices=1,
-        max_epochs=stage.epochs,
-        gradient_clip_val=1.0,
-        callbacks=[checkpoint, report],
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        reload_dataloaders_every_n_epochs=1,
+    own = np.eye(len(facts), dtype=bool)
+    stated = [(claims != UNSTATED).any(axis=1) for claims in (claims1, claims2)]
+    of1, of2 = (
+        (truth(facts, claims) & known[None]) | own
+        for claims, known in zip((claims1, claims2), stated, strict=True)
     )
-    last = folder / f"{LAST}.ckpt"
-    module.train()  # Lightning keeps the mode it is given; BatchNorm stays in evaluation mode
-    with warnings.catch_warnings():
-        for expected in EXPECTED_WARNINGS:
-            warnings.filterwarnings("ignore", message=expected)
-        trainer.fit(
-            module,
-            datamodule=EpochLoader(data, batch=stage.batch, collate=collate),
-            ckpt_path=last if last.exists() else None,
-        )
+    alike = (claims1[:, None] == claims2[None]).all(axis=2) & stated[0][:, None] | own
+    tables = (torch.from_numpy(table).to(device) for table in (of1, of1, of2, of2, alike))
+    return Truth(*tables)
+
+
+def pairs_in(batch: PairBatch) -> int:
+    """Images of a batch."""
+    return 2 * len(batch.images1)
+
+
+def pair_fetch(pairs: Dataset[PairItem], *, batch: int, rank: int, world: int) -> Fetch:
+    """Pass n of process `rank`: pairs that no other process and no other pass of an epoch sees."""
+
+    def fetch(number: int) -> PairBatch:
+        first = (number * world + rank) * batch
+        return collate_pairs([pairs[index] for index in range(first, first + batch)])
+
+    return fetch
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run came to: mean loss of the last step's passes (in this process), steps, pairs."""
+
+    loss: float
+    steps: int
+    pairs: int
+
+
+def plan_of(config: PretrainConfig, pairs: MixedPairs, *, world: int) -> Plan:
+    """Dimensions of the run; ValueError where the pairs do not fill one step."""
+    step = config.batch * config.accumulate * world
+    if len(pairs) < step:
+        raise ValueError(f"{len(pairs)} pairs do not fill one step of {step}")
+    return Plan(
+        epochs=config.epochs,
+        steps=len(pairs) // step,
+        accumulate=config.accumulate,
+        save_every=config.save_every,
+        say_every=config.say_every,
+        workers=config.workers,
+        seed=config.seed,
+        world=world,
+    )
+
+
+def pretrain(config: PretrainConfig, *, work: Path, say: Say) -> Outcome:
+    """Run to the end, or go on with `work`'s run; one that is done is not run again.
+
+    Under torchrun each process calls this. Raises ValueError and BadTable for what cannot be read,
+    AnotherRun where `work` holds a run of other dimensions.
+    """
+    if (work / RUN).exists():
+        say(f"pretrain: done before, {work / MODEL}")
+        return Outcome(**json.loads((work / RUN).read_text()))
+    work.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(config.threads or usable_cores())
+    world, rank = launched_world(), launched_rank()
+    pairs = open_pairs(config, root=work / "canvases", say=say)
+    plan = plan_of(config, pairs, world=world)
+    lightning.seed_everything(config.seed, verbose=False)
+    model = pretrained(config.model)
+    model.image.to(memory_format=torch.channels_last)
+    stage = PretrainStage(model, config, plan=plan)
+    report = Report(say if rank == 0 else _silent, name="pretrain", count=pairs_in)
+    average = Ema(config.ema) if config.ema else None
+    fit(
+        stage,
+        plan,
+        pair_fetch(pairs, batch=config.batch, rank=rank, world=world),
+        folder=work,
+        report=report,
+        callbacks=[average] if average else [],
+        precision=config.precision,
+        accelerator=config.accelerator,
+        logger=TensorBoardLogger(work, name="tensorboard", version=""),
+        gradient_clip=config.gradient_clip,
+    )
+    if average:
+        average.copy_to(stage)
+    outcome = Outcome(report.loss, plan.total, len(pairs))
+    if rank == 0:
+        torch.save(model.state_dict(), work / MODEL)
+        (work / RUN).write_text(json.dumps(asdict(outcome)))
+        say(f"pretrain: done, {plan.total} steps, loss {report.loss:.6f}, {work / MODEL}")
+    return outcome
+
+
+def _silent(line: str) -> None:
+    del line

@@ -17,8 +17,9 @@ from training.data.canvases import CanvasSet
 from training.data.dataset import CropDataset, FeatureDataset
 from training.models.clip import Clip
 from training.models.text_encoder import minilm_path
-from training.pretrain import ContrastiveStage, EpochData, Report, SentenceVectors, train_stage
 from training.progress import Say
+from training.run import Report
+from training.stage import ContrastiveStage, EpochData, SentenceVectors, train_stage
 
 CROPS, WHOLE = "crops", "whole"
 

@@ -15,7 +15,7 @@ from training.data.canvases import CanvasSet, Series, make_views
 from training.data.phantom import PhantomRules
 from training.demo import export_version, trunk_features
 from training.models.clip import Clip, pretrained
-from training.pretrain import learning_rate_factor
+from training.stage import learning_rate_factor
 from training.stages import CROPS, train_crops, train_whole
 from training.version import draft_manifest, write_version
 

@@ -1,0 +1,42 @@
+"""mammoserve-train pretrain: Mammo-CLIP on a site's own images and reports, or on public sets."""
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.command()
+def pretrain(
+    config: Annotated[
+        str, typer.Argument(help="TOML file, or one of ours: mammo_clip_b5, mammo_clip_b2, ...")
+    ],
+    work: Annotated[
+        Path, typer.Option("--work", help="Folder for canvases, checkpoints and the result.")
+    ] = Path("build/pretrain"),
+    prepare: Annotated[
+        bool, typer.Option("--prepare", help="Only make the canvases, for a run under torchrun.")
+    ] = False,
+) -> None:
+    """Pretrain Mammo-CLIP. Killed runs go on where they were; under torchrun, on many machines."""
+    from training import sources
+    from training.config import PretrainConfig
+    from training.pretrain import pretrain as run
+    from training.run import AnotherRun
+
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # it advertises
+    try:
+        named = config.endswith(".toml")
+        chosen = PretrainConfig.read(Path(config)) if named else PretrainConfig.named(config)
+        if prepare:
+            for source in chosen.data:
+                made = sources.prepare(source, chosen, root=work / "canvases", say=typer.echo)
+                typer.echo(f"{source.set_name}: {len(made)} canvases in {made.folder}")
+        else:
+            run(chosen, work=work, say=typer.echo)
+    except (ValidationError, ValueError, FileNotFoundError, AnotherRun) as error:
+        raise typer.BadParameter(str(error)) from error

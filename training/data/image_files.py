@@ -32,6 +32,14 @@ def find_file(root: Path, path: str) -> Path:
     raise FileNotFoundError(f"no file {given}, nor with {', '.join(SUFFIXES)}")
 
 
+def is_there(root: Path, path: str) -> bool:
+    """Whether `find_file` finds it."""
+    try:
+        return bool(find_file(root, path))
+    except FileNotFoundError:
+        return False
+
+
 def read_image(source: bytes) -> Mammogram:
     """DICOM or PNG bytes, told by what they begin with. Raises Refused."""
     return read_png(source) if source.startswith(PNG) else read_mammogram(source)

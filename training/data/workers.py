@@ -19,11 +19,12 @@ def in_order(
     work: Callable[[Task], Done], tasks: Sequence[Task], *, processes: int
 ) -> Iterator[Done]:
     """What `work` makes of each task, in the tasks' order; with one process, in this one."""
-    if processes <= 1:
+    number = min(processes, len(tasks))
+    if number <= 1:
         yield from map(work, tasks)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=start_child) as pool:
+    with ProcessPoolExecutor(number, mp_context=context, initializer=start_child) as pool:
         yield from pool.map(work, tasks)
 
 

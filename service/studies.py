@@ -79,13 +79,9 @@ class Studies:
             logit_scale=version.manifest.logit_scale,
         )
         encoding = request.encoding if request.include_embedding else None
+        rows = {index: finding_scores(row, questions) for index, row in scores.items()}
         results = [
-            image_result(
-                one,
-                found.images,
-                finding_scores(scores.get(one.index, ()), questions),
-                encoding=encoding,
-            )
+            image_result(one, found.images, rows.get(one.index, []), encoding=encoding)
             for one in opened
         ]
         conclude(self._metrics, results)

@@ -1,11 +1,16 @@
-"""Mammograms with a bright square at a known place, for the bright model."""
+"""Mammograms with a bright square at a known place, and a service with the bright model."""
 
+from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import numpy as np
+import pytest
 from pydicom.uid import ExplicitVRLittleEndian
 
+from tests.bright_model import make_bright_model
 from tests.dicom_factory import dicom_bytes, mammogram_dataset, set_pixels, stored_pixels
+from tests.service.live import Files, Live, live
 
 ROWS, COLUMNS = 640, 480
 BRIGHTEST = 4095
@@ -51,3 +56,25 @@ def overlap(box: dict[str, float], marker: Square) -> float:
     common = max(height, 0) * max(width, 0)
     areas = [(one[2] - one[0]) * (one[3] - one[1]) for one in (found, marker)]
     return float(common / (sum(areas) - common))
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """One service with the bright model for the tests of a module."""
+    folder = tmp_path_factory.mktemp("bright")
+    make_bright_model(folder / "models")
+    with live(folder) as running:
+        yield running
+
+
+def ask_mass(service: Live, sent: Files, **fields: Any) -> httpx.Response:
+    """POST /v1/heatmap for the finding mass, unless `fields` say otherwise."""
+    return service.client.post("/v1/heatmap", files=sent, data={"findings": "mass", **fields})
+
+
+def only_map(response: httpx.Response) -> dict[str, Any]:
+    """The answer's one heat map of one image."""
+    assert response.status_code == 200, response.text
+    (image,) = response.json()["images"]
+    (found,) = image["heat_maps"]
+    return dict(found)

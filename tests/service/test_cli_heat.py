@@ -1,7 +1,6 @@
 """`mammoserve heatmap` and `mammoserve ground`: pictures, answers, tables and exit codes."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,19 +11,13 @@ from typer.testing import CliRunner
 from service.cli import app
 from tests import bad_dicom
 from tests.bright_model import make_bright_model
-from tests.service.bright_study import bright, square
-from tests.service.live import Live, live
+from tests.service.bright_study import bright, service, square
+from tests.service.live import Live
+
+__all__ = ["service"]
 
 runner = CliRunner(env={"COLUMNS": "200"})
 MARKER = square(0.4, 0.4)
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    folder = tmp_path_factory.mktemp("cli-heat")
-    make_bright_model(folder / "models")
-    with live(folder) as running:
-        yield running
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """POST /v1/ground: a report comes apart, and each sentence is found in each image."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -9,9 +8,10 @@ import pytest
 
 from service.heat_schemas import GroundAnswer
 from tests import bad_dicom
-from tests.bright_model import make_bright_model
-from tests.service.bright_study import bright, overlap, square
-from tests.service.live import DICOM, Files, Live, files, live, problem
+from tests.service.bright_study import bright, overlap, service, square
+from tests.service.live import DICOM, Files, Live, files, problem
+
+__all__ = ["service"]
 
 MARKER = square(0.4, 0.4)
 REPORT = """COMPARISON: none.
@@ -19,14 +19,6 @@ FINDINGS: There is a mass of 1.5 cm, e.g. a cyst, seen by Dr. Smith. No calcific
 in the other breast.
 - the skin is normal
 IMPRESSION: a mass."""
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    folder = tmp_path_factory.mktemp("ground")
-    make_bright_model(folder / "models")
-    with live(folder) as running:
-        yield running
 
 
 def ground(

@@ -2,43 +2,20 @@
 
 import base64
 import json
-from collections.abc import Iterator
-from io import BytesIO
-from typing import Any
 
-import httpx
 import numpy as np
 import pytest
-from PIL import Image
 from pydicom.uid import JPEG2000Lossless
 
 from service.heat_schemas import HeatmapAnswer
 from tests import bad_dicom
-from tests.bright_model import make_bright_model
 from tests.dicom_factory import FOUR_VIEWS
-from tests.service.bright_study import bright, overlap, square
-from tests.service.live import DICOM, Files, Live, files, live, problem, view
+from tests.service.bright_study import ask_mass, bright, only_map, overlap, service, square
+from tests.service.live import DICOM, Live, files, live, problem, view
+
+__all__ = ["service"]
 
 MARKER = square(0.6, 0.25)
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    folder = tmp_path_factory.mktemp("heatmap")
-    make_bright_model(folder / "models")
-    with live(folder) as running:
-        yield running
-
-
-def ask(service: Live, sent: Files, **fields: Any) -> httpx.Response:
-    return service.client.post("/v1/heatmap", files=sent, data={"findings": "mass", **fields})
-
-
-def only_map(response: httpx.Response) -> dict[str, Any]:
-    assert response.status_code == 200, response.text
-    (image,) = response.json()["images"]
-    (found,) = image["heat_maps"]
-    return dict(found)
 
 
 @pytest.mark.parametrize("laterality", ["L", "R"])
@@ -49,7 +26,7 @@ def test_the_box_lands_on_the_lesion_in_stored_pixels(
 ) -> None:
     marker = square(*place, laterality=laterality)
     content = bright(marker, laterality=laterality, photometric=photometric)
-    found = only_map(ask(service, files(content)))
+    found = only_map(ask_mass(service, files(content)))
     assert found["present"]
     assert found["score"] > 0.9
     (box,) = found["boxes"]
@@ -61,19 +38,19 @@ def test_the_box_lands_on_the_lesion_in_stored_pixels(
 
 
 def test_a_negative_image_yields_no_boxes_and_is_said_to_be_negative(service: Live) -> None:
-    found = only_map(ask(service, files(bright(None))))
+    found = only_map(ask_mass(service, files(bright(None))))
     assert (found["present"], found["boxes"]) == (False, [])
     assert found["score"] < 0.1
 
 
 def test_boxes_of_a_negative_image_come_where_they_are_asked_for(service: Live) -> None:
-    found = only_map(ask(service, files(bright(square(0.5, 0.3, side=24))), boxes="always"))
+    found = only_map(ask_mass(service, files(bright(square(0.5, 0.3, side=24))), boxes="always"))
     assert not found["present"]
     assert len(found["boxes"]) == 1
 
 
 def test_the_grid_covers_the_region_it_names_and_is_hottest_on_the_lesion(service: Live) -> None:
-    found = only_map(ask(service, files(bright(MARKER))))
+    found = only_map(ask_mass(service, files(bright(MARKER))))
     grid = found["grid"]
     values = np.array(grid["values"])
     assert values.shape == (grid["rows"], grid["columns"]) == (32, 24)
@@ -88,14 +65,14 @@ def test_the_grid_covers_the_region_it_names_and_is_hottest_on_the_lesion(servic
 
 
 def test_the_grid_as_base64_is_the_same_grid(service: Live) -> None:
-    numbers = only_map(ask(service, files(bright(MARKER))))["grid"]["values"]
-    packed = only_map(ask(service, files(bright(MARKER)), encoding="base64"))["grid"]["values"]
+    numbers = only_map(ask_mass(service, files(bright(MARKER))))["grid"]["values"]
+    packed = only_map(ask_mass(service, files(bright(MARKER)), encoding="base64"))["grid"]["values"]
     found = np.frombuffer(base64.b64decode(packed), "<f4").reshape(32, 24)
     np.testing.assert_allclose(found, numbers, atol=1e-4)
 
 
 def test_channels_are_named_with_their_weights_best_first(service: Live) -> None:
-    channels = only_map(ask(service, files(bright(MARKER))))["channels"]
+    channels = only_map(ask_mass(service, files(bright(MARKER))))["channels"]
     assert len(channels) == 3
     assert [one["weight"] for one in channels] == [1, 1, 1]
     similarities = [one["similarity"] for one in channels]
@@ -105,7 +82,7 @@ def test_channels_are_named_with_their_weights_best_first(service: Live) -> None
 def test_scores_are_those_of_classify(service: Live) -> None:
     sent = files(bright(MARKER), bright(None))
     prompts = '["there is a mass", {"name": "b", "positive": ["a", "mass"], "negative": "no"}]'
-    heat = ask(service, sent, prompts=prompts).json()
+    heat = ask_mass(service, sent, prompts=prompts).json()
     classified = service.classify(sent, findings="mass", prompts=prompts).json()
     assert heat["prompts_digest"] == classified["prompts_digest"]
     for one, other in zip(heat["images"], classified["images"], strict=True):
@@ -117,7 +94,7 @@ def test_scores_are_those_of_classify(service: Live) -> None:
 
 
 def test_a_finding_has_its_own_head_and_a_sentence_the_one_for_all(service: Live) -> None:
-    answer = ask(service, files(bright(MARKER)), prompts='["a bright mass"]').json()
+    answer = ask_mass(service, files(bright(MARKER)), prompts='["a bright mass"]').json()
     assert [row["head"] for row in answer["images"][0]["heat_maps"]] == ["mass", "*"]
 
 
@@ -139,110 +116,26 @@ def test_a_study_is_answered_image_by_image_and_checked_by_its_schema(service: L
 
 def test_spacing_that_is_not_known_leaves_millimetres_out(service: Live) -> None:
     content = bright(MARKER, ImagerPixelSpacing=None)
-    assert only_map(ask(service, files(content)))["boxes"][0]["mm"] is None
+    assert only_map(ask_mass(service, files(content)))["boxes"][0]["mm"] is None
 
 
 def test_magnification_is_taken_out_of_millimetres(service: Live) -> None:
     content = bright(MARKER, EstimatedRadiographicMagnificationFactor="2.0")
-    box = only_map(ask(service, files(content)))["boxes"][0]
+    box = only_map(ask_mass(service, files(content)))["boxes"][0]
     assert box["mm"]["top_mm"] == pytest.approx(box["pixels"]["top_row"] * 0.05, abs=0.01)
 
 
 def test_the_same_question_again_costs_no_pass_in_whatever_transfer_syntax(service: Live) -> None:
-    sent = ask(service, files(bright(MARKER, seed=9)))
+    sent = ask_mass(service, files(bright(MARKER, seed=9)))
     before = service.metric("mammo_cache_requests_total", kind="heat", result="miss")
-    again = ask(service, files(bright(MARKER, seed=9, syntax=JPEG2000Lossless)))
+    again = ask_mass(service, files(bright(MARKER, seed=9, syntax=JPEG2000Lossless)))
     assert only_map(again) == only_map(sent)
     assert service.metric("mammo_cache_requests_total", kind="heat", result="miss") == before
 
 
 def test_the_workers_count_what_they_looked_at(service: Live) -> None:
-    ask(service, files(bright(MARKER, seed=77)))
+    ask_mass(service, files(bright(MARKER, seed=77)))
     assert service.metric("mammo_worker_heat_images", model="bright/1") > 0
-
-
-def picture(content: bytes) -> np.ndarray:
-    return np.asarray(Image.open(BytesIO(content)))
-
-
-def test_an_overlay_has_the_aspect_of_the_stored_image_and_heat_on_the_lesion(
-    service: Live,
-) -> None:
-    found = only_map(ask(service, files(bright(MARKER)), include="overlay"))
-    assert found["grid"] is None
-    overlay = found["overlay"]
-    drawn = picture(base64.b64decode(overlay["png"])).astype(int)
-    region = overlay["region"]
-    height = region["bottom_row"] - region["top_row"]
-    width = region["right_column"] - region["left_column"]
-    assert drawn.shape == (overlay["height_px"], overlay["width_px"], 3)
-    assert (overlay["height_px"], overlay["width_px"]) == (height, width), "no larger than stored"
-    colour = drawn.max(axis=2) - drawn.min(axis=2)
-    middle = (MARKER[0] + MARKER[2]) / 2 - region["top_row"], (MARKER[1] + MARKER[3]) / 2
-    assert colour[int(middle[0]), int(middle[1] - region["left_column"])] > 30
-    assert colour[10, 10] == 0
-
-
-def test_an_overlay_of_what_is_not_present_is_the_plain_image(service: Live) -> None:
-    found = only_map(ask(service, files(bright(None)), include="overlay,grid"))
-    drawn = picture(base64.b64decode(found["overlay"]["png"])).astype(int)
-    assert np.ptp(drawn, axis=2).max() == 0
-    assert found["grid"]["rows"] == 32
-
-
-def test_one_image_and_one_question_may_be_answered_by_the_picture_itself(service: Live) -> None:
-    accept = {"Accept": "image/png, application/json;q=0.5"}
-    sent = {"files": files(bright(MARKER)), "data": {"findings": "mass"}, "headers": accept}
-    response = service.client.post("/v1/heatmap", **sent)
-    assert response.headers["content-type"] == "image/png"
-    overlay = only_map(ask(service, files(bright(MARKER)), include="overlay"))["overlay"]
-    assert response.content == base64.b64decode(overlay["png"])
-
-
-@pytest.mark.parametrize(
-    ("sent", "fields", "named"),
-    [(1, {}, "findings"), (2, {"findings": "mass"}, "files")],
-    ids=["two questions", "two images"],
-)
-def test_a_picture_of_several_is_refused(
-    service: Live, sent: int, fields: dict[str, str], named: str
-) -> None:
-    response = service.client.post(
-        "/v1/heatmap",
-        files=files(*[bright(MARKER)] * sent),
-        data=fields,
-        headers={"Accept": "image/png"},
-    )
-    assert problem(response, "invalid-parameter")["errors"][0]["parameter"] == named
-
-
-@pytest.mark.parametrize(
-    ("accept", "kind"),
-    [
-        ("image/png", "image/png"),
-        ("image/png;q=0.9, */*;q=0.8", "image/png"),
-        ("*/*", "application/json"),
-        ("image/*", "application/json"),
-        ("image/png;q=0.4, application/json", "application/json"),
-        ("application/*, image/png", "application/json"),
-        ("image/png;q=much", "application/json"),
-        ("", "application/json"),
-    ],
-)
-def test_a_picture_comes_where_it_is_preferred_by_name(
-    service: Live, accept: str, kind: str
-) -> None:
-    response = service.client.post(
-        "/v1/heatmap?findings=mass", files=files(bright(MARKER)), headers={"Accept": accept}
-    )
-    assert response.headers["content-type"] == kind
-
-
-def test_a_picture_of_no_usable_image_is_a_problem(service: Live) -> None:
-    response = service.client.post(
-        "/v1/heatmap?findings=mass", files=files(bad_dicom.ct()), headers={"Accept": "image/png"}
-    )
-    problem(response, "no-usable-image")
 
 
 def test_one_dicom_body_is_answered_too(service: Live) -> None:
@@ -269,7 +162,7 @@ def test_one_dicom_body_is_answered_too(service: Live) -> None:
     ],
 )
 def test_a_parameter_that_cannot_be_used_is_named(service: Live, name: str, value: str) -> None:
-    body = problem(ask(service, files(bright(None)), **{name: value}), "invalid-parameter")
+    body = problem(ask_mass(service, files(bright(None)), **{name: value}), "invalid-parameter")
     assert name in body["errors"][0]["parameter"]
 
 
@@ -301,12 +194,12 @@ def test_no_file_is_refused(service: Live) -> None:
 
 
 def test_an_unknown_finding_is_refused_with_the_known_ones(service: Live) -> None:
-    body = problem(ask(service, files(bright(None)), findings="tumour"), "unknown-finding")
+    body = problem(ask_mass(service, files(bright(None)), findings="tumour"), "unknown-finding")
     assert "mass" in body["detail"]
 
 
 def test_nothing_is_left_on_the_disk(service: Live) -> None:
-    ask(service, files(bright(MARKER)))
+    ask_mass(service, files(bright(MARKER)))
     assert service.files_left() == []
 
 
@@ -319,7 +212,7 @@ def test_a_model_without_heat_maps_is_told_with_those_that_have_them(
     make_tiny_model(folder / "models", name="plain", factor=False)
     make_tiny_model(folder / "models", name="tiny")
     with live(folder, model={}, workers=0, ready=False) as running:
-        body = problem(ask(running, files(view())), "no-heat-maps")
+        body = problem(ask_mass(running, files(view())), "no-heat-maps")
         assert (body["status"], body["retryable"]) == (422, False)
         assert "plain/1" in body["detail"]
         assert "tiny/1" in body["detail"]

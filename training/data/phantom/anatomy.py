@@ -86,8 +86,8 @@ def _sample_plan(rng: np.random.Generator, density: Density) -> _Plan:
         dense_share=dense,
         area_cm2=float(np.clip(area, *AREA_RANGE)),
         thickness_mm=THICKNESS_MM[density] * float(np.exp(rng.normal(0, 0.1))),
-        slenderness=float(rng.uniform(1.0, 1.3)),
-        powers=rng.uniform([1.75, 1.75, 1.85], [2.2, 2.05, 2.35]),
+        slenderness=float(rng.uniform(0.95, 1.22)),
+        powers=rng.uniform([1.6, 1.75, 1.8], [2.1, 2.15, 2.35]),
         sag=float(rng.uniform(0.0, 1.0)),
         muscle_share=float(rng.uniform(0.15, 0.21)),
         direction=direction,
@@ -138,7 +138,7 @@ def _ducts(rng: np.random.Generator, plan: _Plan, lobe: Points) -> Points:
 def _lumps(rng: np.random.Generator, ducts: Points, plan: _Plan) -> tuple[Points, Points]:
     """Lobules in clusters along the ducts: a clustered lumpy background (Bochud 1999), in 3-D."""
     shape = (LOBES, CLUSTERS)
-    at = rng.beta(1.6, 1.1, shape) * (ducts.shape[1] - 1)
+    at = rng.beta(1.25, 1.2, shape) * (ducts.shape[1] - 1)
     centre = ducts[np.arange(LOBES)[:, None], at.astype(int)]
     centre = centre + rng.normal(0, [0.02, 0.07, 0.07], (*shape, 3))
     spread = rng.uniform(0.4, 1.6, (*shape, 1, 1))
@@ -153,20 +153,20 @@ def sample_outline(rng: np.random.Generator, anatomy: Anatomy, projection: Proje
     """The silhouette of one view: its compression and position differ, its size does not."""
     depth = float(np.sqrt(anatomy.area_mm2 / (1.58 * anatomy.slenderness)))
     half = depth * anatomy.slenderness
-    tip, above, below = anatomy.powers
-    ripple = tuple(rng.normal(0, [0.9, 0.6, 0.4]).tolist())
+    tip, above, _ = anatomy.powers
+    ripple = tuple(rng.normal(0, [1.1, 0.7, 0.5]).tolist())
     if projection is Projection.CC:
-        upper = float(rng.uniform(0.94, 1.08))
+        upper = float(rng.uniform(0.92, 1.12))
         outline = Outline(
             projection,
             nipple=(115 + float(rng.uniform(-5, 5)), depth - float(rng.uniform(2, 7))),
             depth=depth,
             above=half * upper,
             below=half * (2 - upper),
-            tilt=float(rng.normal(0, 0.04)),
+            tilt=float(rng.normal(0.02, 0.05)),
             tip_power=tip,
             above_power=above,
-            below_power=0.5 * (above + below),
+            below_power=above - float(rng.uniform(0.0, 0.25)),
             ripple=ripple,
         )
         return fitted(outline, area_mm2=anatomy.area_mm2, muscle_share=0)

@@ -19,7 +19,7 @@ FAT_VALUE = 1760.0
 PER_LOG = 950.0  # stored values per unit of log exposure
 SHOULDER = 3300.0  # from here on the tone curve flattens
 DARKEST = 700.0
-NOISE = 0.010  # sd of the log exposure behind pure fat of 50 mm
+NOISE = 0.016  # sd of the log exposure behind pure fat of 50 mm
 MARKER_TOP_MM = 16.0  # inside the upper tenth of the frame, which the breast box does not look at
 
 

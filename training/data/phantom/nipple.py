@@ -62,14 +62,16 @@ def draw_nipple_retraction(
     top, left = window[0].start, window[1].start
     lay(field, Patch(behind, top, left))
     seen = visible_box(field, Patch(behind, top, left), share=0.3)
-    rows, columns = np.flatnonzero(removed.any(1)), np.flatnonzero(removed.any(0))
+    rows = np.flatnonzero(removed.any(1))
     if seen is None or len(rows) == 0:
         return seen
+    first, last = int(rows[0]), int(rows[-1]) + 1
+    breast = np.flatnonzero(field.inside[window][first:last].any(0))
     return Box(
-        min(seen.top, float(top + rows[0])),
-        min(seen.left, float(left + columns[0])),
-        max(seen.bottom, float(top + rows[-1] + 1)),
-        max(seen.right, float(left + columns[-1] + 1)),
+        top=min(seen.top, float(top + first)),
+        left=seen.left,
+        bottom=max(seen.bottom, float(top + last)),
+        right=max(seen.right, float(left + breast[-1] + 1)),
     )
 
 
@@ -78,9 +80,10 @@ def _carve(field: ViewField, window: tuple[slice, slice], retraction: NippleRetr
     rows, columns = window
     forward, across = field.outline.axes(*coordinates(rows, columns))
     dimple = retraction.depth_mm * np.exp(-((across / retraction.width_mm) ** 2))
-    edge = _skin_line(field.outline, across) - dimple.astype(np.float32)
-    near = np.abs(across) < 2 * retraction.width_mm
     inside = field.inside[window]
+    edge = _skin_line(field.outline, across) - dimple.astype(np.float32)
+    edge += _gap(inside, forward - edge, across, reach_mm=2 * retraction.width_mm)
+    near = np.abs(across) < 2 * retraction.width_mm
     removed = inside & near & (forward > edge)
     inside &= ~removed
     air = cv2.copyMakeBorder(inside.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
@@ -90,6 +93,19 @@ def _carve(field: ViewField, window: tuple[slice, slice], retraction: NippleRetr
     field.skin_mm[window] = skin
     field.calcium_mm[window] *= inside
     return np.asarray(removed)
+
+
+def _gap(inside: Bool, beyond: F32, across: F32, *, reach_mm: float) -> F32:
+    """How far the real skin line lies before the computed one, even from side to side, mm.
+
+    It is measured where the dimple ends, so that there is no step.
+    """
+    ends = []
+    for side in (-reach_mm, reach_mm):
+        strip = inside & (np.abs(across - side) < 0.4)
+        ends.append(float(beyond[strip].max()) if strip.any() else 0.0)
+    share = np.clip(across / np.float32(2 * reach_mm) + 0.5, 0, 1)
+    return np.asarray(ends[0] + (ends[1] - ends[0]) * share, np.float32)
 
 
 def _skin_line(outline: Outline, across: F32) -> F32:

@@ -75,7 +75,7 @@ def levels(outline: Outline, rows: F32, columns: F32) -> F32:
     reach = np.sqrt(relative ** np.float32(outline.tip_power) + across**power)
     level = (1 - reach) * np.float32(0.5 * (outline.above + outline.below))
     for order, amplitude in enumerate(outline.ripple, start=2):
-        level += np.float32(amplitude) * np.sin(order * v / np.float32(40) + 3 * amplitude)
+        level += np.float32(amplitude) * np.sin(order * v / np.float32(40))
     if outline.projection is Projection.MLO:
         level = _join(level, _axilla(outline, rows) - columns, SOFT_MM)
         level = _join(level, _abdomen(outline, rows) - columns, 12)
@@ -91,7 +91,7 @@ def _axilla(outline: Outline, rows: F32) -> F32:
 
 
 def _abdomen(outline: Outline, rows: F32) -> F32:
-    below = np.clip((rows - outline.abdomen_top) / 30, -1, 1)
+    below = np.clip((rows - outline.abdomen_top) / 45, -1, 1.6)
     return np.asarray(outline.abdomen * below - 6, np.float32)
 
 

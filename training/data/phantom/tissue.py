@@ -12,7 +12,7 @@ from model_store.arrays import F32
 from training.data.phantom.anatomy import Anatomy, Points
 from training.data.phantom.field import COLUMNS, ROWS, SPACING_MM, ViewField
 from training.data.phantom.outline import Outline, project_all
-from training.data.phantom.silhouette import COARSE_MM, PLAN_MM, Silhouette, silhouette
+from training.data.phantom.silhouette import COARSE_MM, PLAN_MM, Silhouette, grid, silhouette
 from training.data.phantom.texture import Weave, lines, power_law_fields, sigmoid
 
 SKIN_MM = 1.1
@@ -40,7 +40,7 @@ def draw_field(rng: np.random.Generator, anatomy: Anatomy, outline: Outline) -> 
     dense += _skin(form, thickness.max())
     if outline.muscle_top > 0:
         dense = _with_muscle(rng, dense, form, thickness=thickness, field=textures.fields[1])
-    np.clip(dense, 0, 0.97 * thickness, out=dense)
+    dense = _levelled(dense, thickness)
     inside = _enlarged(form.level) > 0
     dense, thickness, skin = (_enlarged(part) * inside for part in (dense, thickness, form.skin_mm))
     return ViewField(
@@ -53,6 +53,12 @@ def draw_field(rng: np.random.Generator, anatomy: Anatomy, outline: Outline) -> 
         nipple_mm=outline.nipple,
         outline=outline,
     )
+
+
+def _levelled(dense: F32, thickness: F32) -> F32:
+    """Between nothing and all of the thickness, without an edge where it ends."""
+    share = np.clip(dense, 0, None) / np.maximum(thickness, np.float32(0.1))
+    return np.asarray(share * thickness / np.sqrt(np.sqrt(1 + share**4)), np.float32)
 
 
 def _enlarged(coarse: F32) -> F32:
@@ -103,18 +109,21 @@ def _gland(
 ) -> F32:
     """Share of gland along the beam's middle part, 0 to 1; its area above 0.5 is the dense area."""
     plan = _plan(anatomy, outline)
-    tendency = np.asarray(cv2.resize(plan, form.level.shape[::-1]), np.float32) * np.float32(1.5)
+    tendency = np.asarray(cv2.resize(plan, form.level.shape[::-1]), np.float32) * np.float32(1.7)
     tendency += np.float32(0.42) * textures.woven
     height, width = form.level.shape
-    tendency += np.float32(0.3) * textures.fields[1][:height, :width]
+    tendency += np.float32(0.24) * textures.fields[1][:height, :width]
     tendency += np.float32(0.35) * textures.net
     # Fat under the skin, deeper here and shallower there where ligaments pull the gland outwards.
     scallop = textures.weave.noise(rng, along_mm=60, across_mm=16)
     fat_mm = np.float32(rng.uniform(7, 11)) * (1 + np.float32(0.3) * scallop)
     near_nipple = np.exp(-np.square(textures.weave.along - 14) / np.float32(2 * 16**2))
+    tendency += 0.75 * np.exp(-np.square(textures.weave.along / np.float32(0.5 * outline.depth)))
     tendency -= 2.6 * sigmoid((fat_mm - form.skin_mm) / 2.2) * (1 - 0.9 * near_nipple)
     if outline.muscle_top > 0:
         tendency -= 1.6 * sigmoid(form.edge_mm / np.float32(4))
+        _, up = outline.axes(*grid(COARSE_MM, outline))
+        tendency -= 2 * sigmoid((up - np.float32(0.8 * outline.above)) / np.float32(7))
     breast = form.inside & ~form.muscle
     sample = tendency[::5, ::5][breast[::5, ::5]]
     cut = np.quantile(sample, 1 - anatomy.dense_share)
@@ -162,7 +171,7 @@ def _millimetres(
     textures: _Textures,
 ) -> F32:
     """Gland, strands, ducts and vessels, in mm along the beam."""
-    fill = np.float32(rng.uniform(0.32, 0.40) + 0.16 * anatomy.dense_share)
+    fill = np.float32(rng.uniform(0.30, 0.37) + 0.16 * anatomy.dense_share)
     height, width = gland.shape
     cloud = textures.fields[0][:height, :width]
     uneven = 1 + np.float32(0.2) * textures.woven + np.float32(0.12) * cloud

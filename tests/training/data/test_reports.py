@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.training.data.csv_files import write_csv
 from training.data.records import Density, ImageRecord, Report, Split
@@ -181,3 +183,13 @@ def test_a_table_without_any_text_column_is_refused(tmp_path: Path) -> None:
     row = {name: LINE[name] for name in ("patient_id", "laterality", "view", "image_id")}
     with pytest.raises(BadTable, match="column 'findings'"):
         read(tmp_path, row)
+
+
+@settings(deadline=None)
+@given(st.text(max_size=200))
+def test_any_text_has_sentences_without_loss_of_words(text: str) -> None:
+    found = sentences(text)
+    assert all(sentence.strip(" .;") for sentence in found)
+    words = {word for word in text.split() if word.strip(".;")}
+    assert words == {word for one in found for word in one.split() if word.strip(".;")}
+    sections(text)

@@ -1,9 +1,13 @@
 """CSV files: typed cells, and every fault told by file, line and column."""
 
+import contextlib
 import re
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from training.data.tables import BadTable, Notes, Row, read_header, read_rows
 
@@ -106,3 +110,13 @@ def test_what_was_noted_is_said_with_its_count() -> None:
         notes.add(what)
     notes.tell(said.append, name="T", records=[1, 2, 3])
     assert said == ["T: 3 images", "T: 1 a", "T: 2 b"]
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.binary(max_size=60))
+def test_any_bytes_are_rows_or_a_refusal(content: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = table(Path(folder), b"a,b\n" + content)
+        with contextlib.suppress(BadTable):
+            for row in read_rows(path, columns=("a", "b"), source="the table"):
+                assert set(row.cells) == {"a", "b"}

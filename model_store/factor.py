@@ -52,6 +52,8 @@ STEP_PX = 4
 SMALLEST_CELLS = 0.25
 """Area of the smallest region, in cells of the grid. One hot cell among cold ones is 0.61 cells at
 half its maximum: 4 times the area below (1 - x)(1 - y) = 1/2."""
+PLATEAU = 0.99
+"""Share of the maximum from which a place counts as equally hot."""
 PRESENT = 0.5
 """Score from which a finding without a calibrated threshold counts as present."""
 
@@ -135,10 +137,16 @@ def on_canvas(grid: F32, canvas: tuple[int, int], *, step_px: int = 1) -> F32:
 
 
 def peak(grid: F32, inside: Bool) -> tuple[float, float]:
-    """(row, column) in canvas pixels of the hottest place inside the breast; `inside` (H, W)."""
+    """(row, column) in canvas pixels of the hottest place inside the breast; `inside` (H, W).
+
+    A channel that saturates (ReLU6) is equally hot over a whole lesion: of such a plateau the place
+    farthest from its edge, since the first would be its corner.
+    """
     heat = on_canvas(grid, _size(inside), step_px=STEP_PX)
     heat[~inside[::STEP_PX, ::STEP_PX]] = -1
-    row, column = np.unravel_index(int(np.argmax(heat)), heat.shape)
+    plateau = np.pad((heat >= PLATEAU * heat.max()).astype(np.uint8), 1)
+    depth = cv2.distanceTransform(plateau, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    row, column = np.unravel_index(int(np.argmax(depth)), heat.shape)
     return (float(row) + 0.5) * STEP_PX, (float(column) + 0.5) * STEP_PX
 
 

@@ -1,0 +1,220 @@
+"""Mammo-FActOR learns on features of the frozen image tower, computed once by its exported graph.
+
+Nothing of the tower is in memory while the mapper learns, so nothing of it can move: BatchNorm's
+statistics are constants of image.onnx. (The reference keeps its frozen encoder in training mode,
+and the statistics drift.) The graph's features go to disk as float16, 3.6 MB an image of
+1280 x 48 x 29.
+
+A step: the embeddings of all channels without gradient, then of each image and sentence's nearest
+channels alone with gradient. That is the gradient of the maximum over channels, at a third of its
+price. Knows nothing of captions, data sets or versions.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+
+from model_store.arrays import F32
+from model_store.manifest import Frozen
+from training.factor_loss import best_channels, factor_loss
+from training.models.factor import Factor, Scale
+from training.progress import Say
+
+F16 = NDArray[np.float16]
+I8 = NDArray[np.int8]
+TRUE, FALSE, NOT_KNOWN = 1, 0, -1
+
+
+class FactorConfig(Frozen):
+    """How the mapper learns, and how its channels are used afterwards."""
+
+    heads: tuple[str, ...] = Field(default=("mass", "suspicious calcification", "*"), min_length=1)
+    images: int = Field(default=600, ge=2, description="at most; as many of each head's as may be")
+    captions: int = Field(default=400, ge=1, description="different sentences that `*` learns from")
+    placed: bool = Field(default=False, description="sentences of `*` say where")
+    hidden: int = Field(default=256, ge=1)
+    scale: Scale = Scale.MAXIMUM
+    channel_bias: bool = Field(default=True, description="the mapper knows which channel it sees")
+    epochs: int = Field(default=20, ge=1)
+    batch: int = Field(default=32, ge=2, description="images a step")
+    channels: int = Field(default=320, ge=1, description="drawn a step; more than there are = all")
+    sentences: int = Field(default=64, ge=1, description="drawn a step for the head `*`")
+    shift: int = Field(default=12, ge=0, description="cells that maps are moved by at random")
+    flips: bool = Field(default=True, description="maps are flipped at random, either way")
+    pool: int = Field(default=1, ge=1, description="nearest channels whose mean is the score")
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    temperature: float = Field(default=0.07, gt=0)
+    top_channels: int = Field(default=3, ge=1)
+    weighting: Literal["plain", "softmax"] = "plain"
+    quantile: float = Field(default=0.95, gt=0, lt=1)
+    floor: float = Field(default=0.5, ge=0, lt=1)
+    seed: int = 10
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lesson:
+    """What one head learns: directions (M, D) of length 1, and what is so in every image.
+
+    `truth` (V, M) int8: 1 the sentence is true of the image, 0 false, -1 not known. A finding's own
+    head has one direction, that of its positive prompts.
+    """
+
+    head: str
+    directions: F32
+    truth: I8
+    placed: bool = False
+    """Its sentences say where: maps are neither moved nor flipped for it."""
+
+
+def train_factor(
+    features: F16, lessons: Sequence[Lesson], config: FactorConfig, *, work: Path, say: Say
+) -> Factor:
+    """Features (V, C, h, w) of the frozen tower -> a mapper with a head a lesson, in their order.
+
+    Writes WORK/factor.pt after every epoch and goes on from there: killed and begun again it ends
+    with the same weights. Epoch e sees an order and channels that depend on (seed, e) alone.
+    """
+    started = time.monotonic()
+    torch.manual_seed(config.seed)
+    factor = Factor(
+        positions=features.shape[2] * features.shape[3],
+        hidden=config.hidden,
+        embedding_size=lessons[0].directions.shape[1],
+        heads=len(lessons),
+        scale=config.scale,
+        channels=features.shape[1] if config.channel_bias else 0,
+    )
+    optimiser = torch.optim.AdamW(
+        factor.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+    )
+    steps = config.epochs * max(len(features) // config.batch, 1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, max_lr=config.learning_rate, total_steps=steps, pct_start=0.1
+    )
+    work.mkdir(parents=True, exist_ok=True)
+    state = _State(factor, optimiser, schedule, path=work / "factor.pt")
+    for epoch in range(state.load(), config.epochs):
+        loss = _epoch(state, features, lessons, config, epoch=epoch)
+        state.save(epoch + 1)
+        seconds = time.monotonic() - started
+        say(f"factor: epoch {epoch + 1}/{config.epochs}, loss {loss:.4f}, {seconds:.0f} s")
+    return factor.eval()
+
+
+@dataclass(slots=True)
+class _State:
+    """What a run needs to go on."""
+
+    factor: Factor
+    optimiser: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    path: Path
+
+    def load(self) -> int:
+        """Take up the last checkpoint; how many epochs are done."""
+        if not self.path.exists():
+            return 0
+        stored: dict[str, Any] = torch.load(self.path, weights_only=True)
+        self.factor.load_state_dict(stored["factor"], strict=True)
+        self.optimiser.load_state_dict(stored["optimiser"])
+        self.schedule.load_state_dict(stored["schedule"])
+        return int(stored["epochs"])
+
+    def save(self, epochs: int) -> None:
+        """Write the checkpoint, whole or not at all."""
+        stored = {
+            "factor": self.factor.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "epochs": epochs,
+        }
+        partial = self.path.with_suffix(".part")
+        torch.save(stored, partial)
+        partial.rename(self.path)
+
+
+def _epoch(
+    state: _State, features: F16, lessons: Sequence[Lesson], config: FactorConfig, *, epoch: int
+) -> float:
+    """One pass over the images in full batches; mean loss."""
+    rng = np.random.default_rng([config.seed, epoch])
+    order = rng.permutation(len(features))
+    batch = min(config.batch, len(order))
+    losses = []
+    for start in range(0, len(order) - batch + 1, batch):
+        rows = np.sort(order[start : start + batch])
+        drawn = [draw_lesson(rng, lesson, rows, config.sentences) for lesson in lessons]
+        channels = np.sort(rng.permutation(features.shape[1])[: config.channels])
+        maps = np.stack([features[row][channels] for row in rows])
+        views = [_view(rng, maps, lesson, config) for lesson in lessons]
+        loss = batch_loss(state.factor, views, drawn, config, channels=torch.from_numpy(channels))
+        state.optimiser.zero_grad()
+        loss.backward()
+        state.optimiser.step()
+        state.schedule.step()
+        losses.append(loss.item())
+    return float(np.mean(losses))
+
+
+def _view(rng: np.random.Generator, maps: F16, lesson: Lesson, config: FactorConfig) -> Tensor:
+    """(N, c, P) float32; all maps of an image moved and flipped alike, where the lesson allows."""
+    if not lesson.placed:
+        maps = np.stack([_moved(rng, one, config) for one in maps])
+    return torch.from_numpy(maps.reshape(*maps.shape[:2], -1)).to(torch.float32)
+
+
+def _moved(rng: np.random.Generator, maps: F16, config: FactorConfig) -> F16:
+    """(c, h, w) moved and flipped; what leaves is lost, zeros come in."""
+    down, right = rng.integers(-config.shift, config.shift + 1, size=2).tolist()
+    steps = rng.choice([-1, 1], size=2) if config.flips else (1, 1)
+    height, width = maps.shape[1:]
+    moved = np.zeros_like(maps)
+    to_rows, from_rows = _overlap(down, height)
+    to_columns, from_columns = _overlap(right, width)
+    moved[:, to_rows, to_columns] = maps[:, from_rows, from_columns]
+    return moved[:, :: steps[0], :: steps[1]]
+
+
+def _overlap(step: int, length: int) -> tuple[slice, slice]:
+    """Where to and where from, along an axis that is moved by `step`."""
+    return slice(max(step, 0), length + min(step, 0)), slice(max(-step, 0), length - max(step, 0))
+
+
+def draw_lesson(
+    rng: np.random.Generator, lesson: Lesson, rows: NDArray[np.intp], count: int
+) -> Lesson:
+    """The truth of the batch's images and of at most `count` of the sentences."""
+    chosen = np.sort(rng.permutation(len(lesson.directions))[:count])
+    truth = lesson.truth[rows][:, chosen]
+    return Lesson(lesson.head, lesson.directions[chosen], truth, placed=lesson.placed)
+
+
+def batch_loss(
+    factor: Factor,
+    views: Sequence[Tensor],
+    lessons: Sequence[Lesson],
+    config: FactorConfig,
+    *,
+    channels: Tensor,
+) -> Tensor:
+    """Maps (N, c, P) of `channels` (c,) and a lesson for each head -> sum of the heads' losses."""
+    total = torch.zeros(())
+    for head, (maps, lesson) in enumerate(zip(views, lessons, strict=True)):
+        directions, truth = torch.from_numpy(lesson.directions), torch.from_numpy(lesson.truth)
+        with torch.no_grad():
+            embedded = factor.embed(maps, head, channels=channels)  # (N, c, D)
+            best = best_channels(embedded, directions, pool=config.pool)  # (N, M, pool)
+        images = torch.arange(len(maps))[:, None, None]
+        nearest = factor.embed(maps[images, best], head, channels=channels[best])
+        scores = (nearest * directions[None, :, None]).sum(3).mean(2) / config.temperature
+        total = total + factor_loss(scores, true=truth == TRUE, false=truth == FALSE)
+    return total

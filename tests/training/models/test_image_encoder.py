@@ -1,6 +1,6 @@
 """The image tower: normalisation inside it, ImageNet weights in the right places, sane pooling."""
 
-from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,17 +14,17 @@ from training.models.image_encoder import (
     ImageEncoder,
     SmoothMaximum,
     load_imagenet,
+    load_timm,
     normalise,
 )
 
 
 @pytest.fixture(scope="module")
-def tower() -> Iterator[ImageEncoder]:
+def tower() -> ImageEncoder:
     torch.manual_seed(0)
     encoder = ImageEncoder(embedding_size=16)
     load_imagenet(encoder)
-    with torch.inference_mode():
-        yield encoder.eval()
+    return encoder.eval().requires_grad_(False)
 
 
 def canvases(count: int) -> torch.Tensor:
@@ -84,3 +84,61 @@ def test_weights_of_another_architecture_are_refused(monkeypatch: pytest.MonkeyP
     encoder.net = timm.create_model("tf_efficientnet_b0", num_classes=0, in_chans=1)
     with pytest.raises(ValueError, match="expected 358 tensors for EfficientNet-Lite0, got 294"):
         load_imagenet(encoder)
+
+
+def test_an_unknown_tower_or_pooling_is_refused_and_the_known_are_listed() -> None:
+    with pytest.raises(ValueError, match="no image tower is called 'b7'; there are lite0, b0, b2"):
+        ImageEncoder("b7", embedding_size=8)
+    with pytest.raises(ValueError, match="no pooling is called 'max'; there are mean, smooth-max"):
+        ImageEncoder(embedding_size=8, pooling="max")
+
+
+def test_mean_pooling_is_the_mean_over_positions() -> None:
+    encoder = ImageEncoder(embedding_size=8, pooling="mean")
+    features = torch.rand(2, encoder.channels, 3, 2)
+    torch.testing.assert_close(encoder.pooled(features), features.mean((2, 3)))
+
+
+def test_batch_norm_is_as_in_the_published_towers() -> None:
+    norms = [m for m in ImageEncoder("b0", embedding_size=8).modules() if hasattr(m, "momentum")]
+    assert norms
+    assert {(norm.momentum, norm.eps) for norm in norms} == {(0.01, 1e-3)}
+
+
+def learning(checkpointing: bool) -> tuple[ImageEncoder, torch.Tensor]:
+    """A tower with everything random in it, after one pass forward and backward."""
+    torch.manual_seed(2)
+    encoder = ImageEncoder(
+        "b0", embedding_size=8, drop_path=0.3, dropout=0.3, frozen_statistics=False
+    )
+    encoder.checkpointing = checkpointing
+    encoder.train()
+    torch.manual_seed(3)
+    embedding = encoder(canvases(4)).embedding
+    embedding[:, 0].sum().backward()
+    return encoder, embedding.detach()
+
+
+def test_checkpointed_gradients_and_statistics_are_those_of_a_plain_pass() -> None:
+    (plain, expected), (ours, found) = learning(False), learning(True)
+    torch.testing.assert_close(found, expected)
+    for (name, weight), other in zip(ours.named_parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(weight.grad, other.grad, msg=name)
+    for name, buffer in plain.named_buffers():
+        if not name.endswith("num_batches_tracked"):
+            torch.testing.assert_close(ours.get_buffer(name), buffer, msg=name)
+    assert not torch.equal(ours.net.bn1.running_mean, torch.zeros(32))
+
+
+def test_weights_of_timm_s_own_files_are_read(tmp_path: Path) -> None:
+    torch.manual_seed(4)
+    given = timm.create_model("tf_efficientnet_lite0").eval()
+    torch.save(given.state_dict(), tmp_path / "lite0.pth")
+    encoder = ImageEncoder(embedding_size=8).eval()
+    load_timm(encoder, tmp_path / "lite0.pth")
+    with torch.inference_mode():
+        expected = given.forward_features(normalise(canvases(1)).expand(-1, 3, -1, -1))
+        torch.testing.assert_close(encoder(canvases(1)).features, expected, atol=1e-4, rtol=1e-4)
+    other = ImageEncoder("b0", embedding_size=8)
+    with pytest.raises(ValueError, match=r"lite0\.pth is not of tf_efficientnet_b0"):
+        load_timm(other, tmp_path / "lite0.pth")

@@ -1,4 +1,4 @@
-"""mammoserve-train: make the demo model, measure a model version, write phantoms as DICOM."""
+"""mammoserve-train: make models, measure them, write phantoms as DICOM."""
 
 import logging
 from pathlib import Path
@@ -8,12 +8,12 @@ import numpy as np
 import typer
 
 from model_store.store import ModelStore, StoreError
+from training import cli_data, cli_pretrain
 
 app = typer.Typer(help="Train and measure models. Research use only.", no_args_is_help=True)
-evaluate_app = typer.Typer(help="Measure a published model version.", no_args_is_help=True)
-app.add_typer(evaluate_app, name="evaluate")
+app.add_typer(cli_data.app, name="data")
+app.add_typer(cli_pretrain.app)  # pretrain
 
-MODELS = Path("model_store/models")
 WORK, MADE = Path("build/demo"), Path("build/models")
 
 StoreOption = Annotated[Path, typer.Option("--store", help="Folder of the model versions.")]
@@ -29,41 +29,16 @@ def demo(
     ] = None,
 ) -> None:
     """Train, export, evaluate and publish the demo model. Killed runs go on where they were."""
-    from training.config import TrainConfig
     from training.demo import make_demo
+    from training.demo_config import DemoConfig
 
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # it advertises
-    chosen = TrainConfig.read(config) if config else TrainConfig.named("demo")
+    chosen = DemoConfig.read(config) if config else DemoConfig.named("demo")
     try:
         version = make_demo(chosen, work=work, store=ModelStore(store), say=typer.echo)
     except StoreError as error:
         raise typer.BadParameter(str(error)) from error
     typer.echo(f"published {version.key}: {version.path}")
-
-
-@evaluate_app.command("zero-shot")
-def zero_shot(
-    model: Annotated[str, typer.Option(help="Name of the model.")] = "mammo-demo",
-    studies: Annotated[int, typer.Option(min=2, help="Phantom studies to measure on.")] = 200,
-    seed: Annotated[int, typer.Option(help="Series of the phantoms: one never trained on.")] = 4,
-    contrast: Annotated[float, typer.Option(help="Factor on every lesion's brightness.")] = 1.0,
-    work: WorkOption = WORK,
-    store: StoreOption = MODELS,
-) -> None:
-    """AUC of the manifest's findings on phantoms, with 95 % intervals by patient."""
-    from training.data.phantom import PhantomRules
-    from training.evaluate.phantoms import measure, metric_line
-
-    try:
-        version = ModelStore(store).find(model)
-        rules = PhantomRules(contrast=contrast)
-        metrics = measure(
-            version, seed=seed, studies=studies, rules=rules, work=work, say=typer.echo
-        )
-    except (StoreError, ValueError) as error:
-        raise typer.BadParameter(str(error)) from error
-    for metric in metrics:
-        typer.echo(metric_line(metric))
 
 
 @app.command()
@@ -73,7 +48,7 @@ def phantom(
     seed: Annotated[int, typer.Option(help="Series; the same seed gives the same files.")] = 100,
 ) -> None:
     """Write phantom studies as DICOM: FOLDER/STUDY/L_CC.dcm and so on, and truth.json beside."""
-    from training.data.phantom_files import write_studies
+    from training.data.phantom.files import write_studies
 
     for path in write_studies(folder, seed=seed, numbers=np.arange(studies).tolist()):
         typer.echo(str(path))

@@ -15,20 +15,6 @@ from training.models.image_encoder import POOLINGS, TOWERS, known
 from training.models.text_encoder import LAYERS, MINILM
 
 
-class PhantomConfig(Frozen):
-    """Which phantoms a run sees. Series are disjoint by construction: `seed` names a series."""
-
-    train_seed: int = 1
-    validation_seed: int = 2
-    test_seed: int = 3
-    train_studies: int = Field(ge=1)
-    validation_studies: int = Field(ge=1)
-    test_studies: int = Field(ge=1)
-    mass_share: float = Field(default=0.4, gt=0, lt=1)
-    calcification_share: float = Field(default=0.4, gt=0, lt=1)
-    contrast: float = Field(default=1.0, gt=0, description="factor on every lesion's brightness")
-
-
 class ModelConfig(Frozen):
     """Both towers. `text_layers` belongs to minilm; `text_pooling` and `text_trainable` to others.
 
@@ -95,31 +81,6 @@ class CropConfig(StageConfig):
     """First stage: square crops of the canvases, in pixels of the canvas."""
 
     size_px: int = Field(default=288, multiple_of=32)
-
-
-class TrainConfig(Frozen):
-    """A whole run."""
-
-    name: str = "mammo-demo"
-    version: str = "1"
-    seed: int = 10
-    threads: int = Field(default=0, ge=0, description="torch's threads; 0 = all usable cores")
-    recipe: Recipe = Recipe(height_px=1520, width_px=912)
-    phantoms: PhantomConfig
-    model: ModelConfig = Field(default_factory=ModelConfig)
-    crops: CropConfig
-    whole: StageConfig
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """Parse a TOML file; pydantic's ValidationError names every key that is wrong."""
-        return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-
-    @classmethod
-    def named(cls, name: str) -> Self:
-        """One of the package's own: training/configs/NAME.toml."""
-        with resources.as_file(resources.files("training") / "configs" / f"{name}.toml") as path:
-            return cls.read(path)
 
 
 Range = tuple[float, float]

@@ -1,4 +1,4 @@
-"""The demo model from nothing to a published version: phantoms, two stages, export, evaluation.
+"""The demo model from nothing to a published version: phantoms, crops, whole canvases, FActOR.
 
 Every part leaves its result below `work` and is not done again, so a run that was killed goes on.
 """
@@ -9,41 +9,49 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
-from numpy.typing import NDArray
 
 from model_store.arrays import F32
 from model_store.cores import usable_cores
-from model_store.manifest import Finding, Manifest
+from model_store.manifest import Manifest
 from model_store.prompts import read_prompt_set
 from model_store.runtime import ModelRuntime
 from model_store.store import AlreadyPublished, ModelStore, ModelVersion
 from training.clock import Clock
-from training.config import TrainConfig
-from training.data.canvases import CanvasSet, Series, collect_canvases
-from training.data.phantom import PhantomRules
-from training.evaluate.calibration import best_threshold, fit_platt
-from training.evaluate.phantoms import metric_line, metrics_of, score_set
-from training.evaluate.zero_shot import Level
-from training.export import Golden, check_parity, export_towers, export_trunk, write_golden
+from training.data.canvas_set import CanvasSet
+from training.data.phantom_canvases import Series, collect_canvases
+from training.data.whole import Features
+from training.demo_config import DemoConfig
+from training.demo_stages import train_crops, train_whole
+from training.evaluate.embeddings import embed_canvases
+from training.evaluate.metrics import metric_line
+from training.evaluate.zero_shot import ask, calibrate_findings, evaluate_zero_shot
+from training.export import Golden, check_parity, export_towers, write_golden
+from training.factor_stage import add_factor
 from training.models.clip import Clip, pretrained
+from training.models.cut import Lower
+from training.onnx_graph import export_graph
 from training.progress import Say, counter
-from training.stages import train_crops, train_whole
 from training.version import draft_manifest, write_version
 
 PROMPT_SET = "phantom"
-GOLDEN_SENTENCES = ("mass", "no suspicious calcification is seen in the right breast.")
+GOLDEN_SENTENCES = (
+    "mass",
+    "no mass",
+    "there is a suspicious mass in the upper outer left breast at anterior depth",
+    "no suspicious calcification",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Splits:
-    """Canvases of three series with seeds of their own."""
+    """Canvases of three series that share no phantom."""
 
     train: CanvasSet
     validation: CanvasSet
     test: CanvasSet
 
 
-def make_demo(config: TrainConfig, *, work: Path, store: ModelStore, say: Say) -> ModelVersion:
+def make_demo(config: DemoConfig, *, work: Path, store: ModelStore, say: Say) -> ModelVersion:
     """Train, export, evaluate and publish; AlreadyPublished where the version exists."""
     if config.version in store.versions(config.name):
         raise AlreadyPublished(f"{config.name}/{config.version}")  # said now, not in an hour
@@ -55,15 +63,18 @@ def make_demo(config: TrainConfig, *, work: Path, store: ModelStore, say: Say) -
     model = pretrained(config.model)
     with clock.part("crops"):
         train_crops(model, config, canvases=splits.train, work=work, say=say)
-    with clock.part("trunk features"):
-        features = trunk_features(model, config, canvases=splits.train, work=work, say=say)
+    with clock.part("lower features"):
+        features = lower_features(model, config, canvases=splits.train, work=work, say=say)
     with clock.part("whole canvases"):
         train_whole(model, config, canvases=splits.train, features=features, work=work, say=say)
     staging = work / "version"
     with clock.part("export"):
         parity = export_version(model, config, canvases=splits.validation, staging=staging, say=say)
+    draft = draft_manifest(config, read_prompt_set(PROMPT_SET), model=model)
+    with clock.part("factor"):
+        draft = with_factor(draft, config, canvases=splits.train, staging=staging, say=say)
     with clock.part("evaluation"):
-        manifest = evaluate(model, config, splits=splits, staging=staging, say=say)
+        manifest = evaluate(draft, config, splits=splits, staging=staging, work=work, say=say)
     say(f"parts: { {name: round(spent.wall_s) for name, spent in clock.parts.items()} } s")
     spent = clock.total()
     made = {"parity": parity, "wall_s": round(spent.wall_s), "cpu_s": round(spent.cpu_s)}
@@ -71,13 +82,12 @@ def make_demo(config: TrainConfig, *, work: Path, store: ModelStore, say: Say) -
     return store.publish(staging)
 
 
-def make_splits(config: TrainConfig, *, root: Path, say: Say) -> Splits:
+def make_splits(config: DemoConfig, *, root: Path, say: Say) -> Splits:
     """Canvases of the three series."""
     phantoms = config.phantoms
-    rules = PhantomRules(phantoms.mass_share, phantoms.calcification_share, phantoms.contrast)
 
     def made(seed: int, studies: int) -> CanvasSet:
-        series = Series(seed, rules, config.recipe)
+        series = Series(seed, phantoms.rules(), config.recipe)
         return collect_canvases(series, studies, root=root, processes=usable_cores(), say=say)
 
     return Splits(
@@ -87,39 +97,43 @@ def make_splits(config: TrainConfig, *, root: Path, say: Say) -> Splits:
     )
 
 
-def trunk_features(
-    model: Clip, config: TrainConfig, *, canvases: CanvasSet, work: Path, say: Say
-) -> NDArray[np.float16]:
-    """(V, 320, h, w) of every canvas, once, through ONNX Runtime (five times faster than eager)."""
-    path = work / "trunk_features.npy"
+def lower_features(
+    model: Clip, config: DemoConfig, *, canvases: CanvasSet, work: Path, say: Say
+) -> Features:
+    """(V, C, h, w) below the cut, once, through ONNX Runtime (five times faster than eager)."""
+    path = work / "lower_features.npy"
     if not path.exists():
-        graph = work / "trunk.onnx"
-        export_trunk(model, graph, recipe=config.recipe)
+        graph = work / "lower.onnx"
+        recipe = config.recipe
+        example = torch.zeros(2, recipe.height_px, recipe.width_px, dtype=torch.uint8)
+        lower = Lower(model.image, config.whole.cut)
+        dynamic = ({0: torch.export.Dim("N")},)
+        export_graph(lower, (example,), graph, names=(["image"], ["lower"]), dynamic=dynamic)
         session = _session(graph, threads=config.threads or usable_cores())
-        canvas = np.asarray(canvases.canvas(canvases.views[0]))[None]
-        first: F32 = session.run(None, {"image": canvas})[0]
         partial = path.with_suffix(".part")
-        features = np.lib.format.open_memmap(
-            partial, "w+", np.float16, (len(canvases.views), *first.shape[1:])
-        )
-        progress = counter(say, "trunk features")
-        for number, view in enumerate(canvases.views):
-            canvas = np.asarray(canvases.canvas(view))[None]
-            features[number] = session.run(None, {"image": canvas})[0][0]
-            progress(number + 1, len(canvases.views))
-        features.flush()
+        progress = counter(say, "lower features")
+        features: Features | None = None
+        for number, record in enumerate(canvases.records):
+            canvas = np.asarray(canvases.canvas(record))[None]
+            row: F32 = session.run(None, {"image": canvas})[0][0]
+            if features is None:
+                shape = (len(canvases), *row.shape)
+                features = np.lib.format.open_memmap(partial, "w+", np.float16, shape)
+            features[number] = row
+            progress(number + 1, len(canvases))
+        del features
         partial.rename(path)
-    loaded: NDArray[np.float16] = np.load(path, mmap_mode="r")
+    loaded: Features = np.load(path, mmap_mode="r")
     return loaded
 
 
 def export_version(
-    model: Clip, config: TrainConfig, *, canvases: CanvasSet, staging: Path, say: Say
+    model: Clip, config: DemoConfig, *, canvases: CanvasSet, staging: Path, say: Say
 ) -> float:
     """Graphs, tokenizer and golden file into `staging`; the largest difference from torch."""
     staging.mkdir(exist_ok=True)
-    export_towers(model, staging, recipe=config.recipe)
-    canvas = np.array(canvases.canvas(canvases.views[0]))[None]
+    export_towers(model, staging, recipe=config.recipe, half_weights=True)
+    canvas = np.array(canvases.canvas(canvases.records[0]))[None]
     golden = Golden(canvas, GOLDEN_SENTENCES)
     max_tokens = config.model.text_max_tokens
     parity = check_parity(model, staging, golden=golden, max_tokens=max_tokens)
@@ -128,31 +142,43 @@ def export_version(
     return parity
 
 
+def with_factor(
+    draft: Manifest, config: DemoConfig, *, canvases: CanvasSet, staging: Path, say: Say
+) -> Manifest:
+    """factor.onnx into `staging`; the manifest with its entry."""
+    version = ModelVersion(path=staging, manifest=draft)
+    work = staging.with_name("factor")
+    work.mkdir(exist_ok=True)
+    entry = add_factor(version, canvases, config.factor, work=work, say=say)
+    return draft.model_copy(update={"factor": entry})
+
+
 def evaluate(
-    model: Clip, config: TrainConfig, *, splits: Splits, staging: Path, say: Say
+    draft: Manifest, config: DemoConfig, *, splits: Splits, staging: Path, work: Path, say: Say
 ) -> Manifest:
     """Calibrate on validation, measure on test: the manifest without digests and costs."""
-    draft = draft_manifest(config, read_prompt_set(PROMPT_SET), model=model)
     version = ModelVersion(path=staging, manifest=draft)
     runtime = ModelRuntime.load(version, threads=config.threads, verify=False)
-    image, _ = score_set(runtime, splits.validation, manifest=draft, say=say)
-    findings = tuple(calibrated(finding, image) for finding in draft.findings)
+    cache = work / "embeddings"
+    progress = counter(say, "validation")
+    embedded = embed_canvases(runtime, splits.validation, cache=cache, progress=progress)
+    answers = ask(runtime, splits.validation, embedded, manifest=draft)
+    findings = calibrate_findings(draft.findings, answers.image, say=say)
     manifest = draft.model_copy(update={"findings": findings})
-    scored = score_set(runtime, splits.test, manifest=manifest, say=say)
     phantoms = config.phantoms
-    metrics = metrics_of(scored, seed=phantoms.test_seed, studies=phantoms.test_studies)
+    data = f"phantoms, seed {phantoms.test_seed}, {phantoms.test_studies} studies"
+    metrics = evaluate_zero_shot(
+        runtime,
+        splits.test,
+        cache=cache,
+        data=data,
+        seed=phantoms.test_seed,
+        say=say,
+        manifest=manifest,
+    )
     for metric in metrics:
         say(metric_line(metric))
-    return manifest.model_copy(update={"metrics": metrics})
-
-
-def calibrated(finding: Finding, image: Level) -> Finding:
-    """The finding with Platt scaling and a threshold fitted on raw scores of images."""
-    labels, scores = image.labels[finding.name], image.scores[finding.name]
-    calibration = fit_platt(labels, scores)
-    probabilities = [calibration.apply(float(score)) for score in scores]
-    threshold = best_threshold(labels, probabilities)
-    return finding.model_copy(update={"calibration": calibration, "threshold": threshold})
+    return manifest.model_copy(update={"metrics": tuple(metrics)})
 
 
 def _session(path: Path, *, threads: int) -> onnxruntime.InferenceSession:

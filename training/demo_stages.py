@@ -6,12 +6,10 @@ run again; one that was killed goes on at its last checkpoint.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import lightning
 import torch
 from torch import Tensor
-from torch.optim.lr_scheduler import LambdaLR
 
 from model_store.text import Tokenizer
 from training.config import StageConfig
@@ -28,49 +26,9 @@ from training.models.image_encoder import standardise
 from training.models.text_encoder import minilm_path
 from training.progress import Say
 from training.run import Report
-from training.stage import (
-    Collate,
-    EpochData,
-    SentenceVectors,
-    learning_rate_factor,
-    train_stage,
-)
+from training.stage import Collate, EpochData, SentenceVectors, Stage, train_stage
 
 CROPS, WHOLE = "crops", "whole"
-
-
-class Stage(lightning.LightningModule):
-    """What both stages share: a frozen text base, AdamW, and a pretrained network that lags."""
-
-    def __init__(self, model: Clip, stage: StageConfig, *, sentences: SentenceVectors) -> None:
-        super().__init__()
-        self.model = model
-        self._stage = stage
-        self._sentences = sentences
-
-    def embed_texts(self, texts: list[str]) -> Tensor:
-        """M sentences -> (M, D)."""
-        embedded: Tensor = self.model.text.head(self._sentences(texts))
-        return embedded
-
-    def configure_optimizers(self) -> Any:
-        """The pretrained network learns slower than what is new; warm-up, then cosine."""
-        stage = self._stage
-        named = [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
-        old = [p for n, p in named if n.startswith("image.net.")]
-        new = [p for n, p in named if not n.startswith("image.net.")]
-        optimizer = torch.optim.AdamW(
-            [
-                {"params": old, "lr": stage.trunk_learning_rate},
-                {"params": new, "lr": stage.learning_rate},
-            ],
-            weight_decay=stage.weight_decay,
-        )
-        schedule = LambdaLR(optimizer, learning_rate_factor(stage))
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
 
 
 class CropStage(Stage):

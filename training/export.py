@@ -11,13 +11,11 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
-from torch import Tensor, nn
 
 from model_store.arrays import F32, I64, U8
 from model_store.manifest import Recipe, TensorSpec
 from model_store.text import Tokenizer
 from training.models.clip import Clip
-from training.models.image_encoder import normalise
 from training.onnx_graph import export_graph
 
 PARITY = 1e-4
@@ -41,29 +39,6 @@ class Golden:
 
     canvases: U8  # (n, H, W)
     sentences: tuple[str, ...]
-
-
-class _Trunk(nn.Module):
-    """Canvases to trunk features: what the second stage of training is given."""
-
-    def __init__(self, model: Clip) -> None:
-        super().__init__()
-        self.image = model.image
-
-    def forward(self, canvases: Tensor) -> Tensor:
-        return self.image.trunk(normalise(canvases))
-
-
-def export_trunk(model: Clip, path: Path, *, recipe: Recipe) -> None:
-    """Write a graph (N, H, W) uint8 -> `trunk` (N, 320, H/32, W/32) float32."""
-    canvases = torch.zeros(2, recipe.height_px, recipe.width_px, dtype=torch.uint8)
-    export_graph(
-        _Trunk(model),
-        (canvases,),
-        path,
-        names=(["image"], ["trunk"]),
-        dynamic=({0: torch.export.Dim("N")},),
-    )
 
 
 def export_towers(model: Clip, folder: Path, *, recipe: Recipe, half_weights: bool = False) -> None:

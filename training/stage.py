@@ -18,11 +18,7 @@ from torch.utils.data import Dataset
 from model_store.text import Tokenizer
 from training import schedule
 from training.config import StageConfig
-from training.data.captions import truth
-from training.data.dataset import Batch, collate
-from training.losses import clip_loss
 from training.models.clip import Clip
-from training.models.image_encoder import standardise
 from training.run import Plan, Report, fit
 
 EpochData = Callable[[int], Dataset[Any]]
@@ -50,55 +46,37 @@ class SentenceVectors:
         return torch.stack([self._known[text] for text in texts])
 
 
-class ContrastiveStage(lightning.LightningModule):
-    """One stage. `whole`: batches are trunk features of whole canvases, and the trunk is frozen."""
+class Stage(lightning.LightningModule):
+    """What both stages share: a frozen text base, AdamW, and a pretrained network that lags."""
 
-    def __init__(
-        self, model: Clip, stage: StageConfig, *, sentences: SentenceVectors, whole: bool
-    ) -> None:
+    def __init__(self, model: Clip, stage: StageConfig, *, sentences: SentenceVectors) -> None:
         super().__init__()
         self.model = model
         self._stage = stage
         self._sentences = sentences
-        self._whole = whole
-        if whole:
-            model.image.freeze_trunk()
-        else:
-            model.image.freeze_early()
 
-    def training_step(self, batch: Batch, index: int) -> Tensor:  # noqa: ARG002  Lightning's
-        """Loss of one batch."""
-        loss = clip_loss(
-            self._embed_images(batch),
-            self.model.text.head(self._sentences(batch.texts)),
-            logit_scale=self.model.logit_scale,
-            true=torch.from_numpy(truth(batch.facts, batch.claims)),
-        )
-        self.log("loss", loss, prog_bar=True, batch_size=len(batch.images))
-        return loss
-
-    def _embed_images(self, batch: Batch) -> Tensor:
-        tower = self.model.image
-        if self._whole:
-            return tower.head(batch.images.float()).embedding
-        images = standardise(batch.images.float(), low=batch.low, high=batch.high)
-        return tower.head(tower.trunk(images.to(memory_format=torch.channels_last))).embedding
+    def embed_texts(self, texts: list[str]) -> Tensor:
+        """M sentences -> (M, D)."""
+        embedded: Tensor = self.model.text.head(self._sentences(texts))
+        return embedded
 
     def configure_optimizers(self) -> Any:
-        """AdamW; the pretrained network learns slower than what is new; warm-up, then cosine."""
+        """The pretrained network learns slower than what is new; warm-up, then cosine."""
         stage = self._stage
         named = [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
         old = [p for n, p in named if n.startswith("image.net.")]
         new = [p for n, p in named if not n.startswith("image.net.")]
-        groups = [
-            {"params": old, "lr": stage.trunk_learning_rate},
-            {"params": new, "lr": stage.learning_rate},
-        ]
-        optimizer = torch.optim.AdamW(groups, weight_decay=stage.weight_decay)
-        factor = learning_rate_factor(stage)
+        optimizer = torch.optim.AdamW(
+            [
+                {"params": old, "lr": stage.trunk_learning_rate},
+                {"params": new, "lr": stage.learning_rate},
+            ],
+            weight_decay=stage.weight_decay,
+        )
+        schedule = LambdaLR(optimizer, learning_rate_factor(stage))
         return {
             "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"},
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
 
 
@@ -115,7 +93,7 @@ def train_stage(
     data: EpochData,
     folder: Path,
     report: Report,
-    collate: Collate = collate,
+    collate: Collate,
 ) -> None:
     """Run one stage to its end; goes on from `folder`'s last checkpoint if there is one."""
     epoch_items = lru_cache(maxsize=1)(data)

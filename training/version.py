@@ -4,14 +4,15 @@ from importlib.metadata import version as package_version
 from pathlib import Path
 
 from model_store.cores import usable_cores
-from model_store.manifest import FILES, Licence, Manifest
+from model_store.manifest import FACTOR, FILES, Licence, Manifest
 from model_store.prompts import PromptSet
 from model_store.store import MANIFEST, sha256_of
 from training.card import model_card
-from training.config import TrainConfig
-from training.data.phantom import GENERATOR
+from training.data.phantom.study import GENERATOR
+from training.demo_config import DemoConfig
 from training.export import tensor_specs
 from training.models.clip import Clip
+from training.models.from_version import tower_note
 
 COMMAND = "mammoserve-train demo"
 UNKNOWN_DIGEST = "0" * 64
@@ -23,7 +24,7 @@ LICENCE = Licence(
 )
 
 
-def draft_manifest(config: TrainConfig, prompts: PromptSet, *, model: Clip) -> Manifest:
+def draft_manifest(config: DemoConfig, prompts: PromptSet, *, model: Clip) -> Manifest:
     """All but digests, calibration, figures and costs."""
     specs = tensor_specs(
         config.recipe,
@@ -46,23 +47,26 @@ def draft_manifest(config: TrainConfig, prompts: PromptSet, *, model: Clip) -> M
             "findings": prompts.findings,
             "default_negative": prompts.default_negative,
             "files": dict.fromkeys(FILES, UNKNOWN_DIGEST),
-            "made_by": {},
+            "made_by": tower_note(model.image),
         }
     )
 
 
 def write_version(
-    staging: Path, manifest: Manifest, *, config: TrainConfig, made: dict[str, float]
+    staging: Path, manifest: Manifest, *, config: DemoConfig, made: dict[str, float]
 ) -> None:
     """MODEL_CARD.md and manifest.json beside the graphs: the directory is ready to publish."""
-    described = manifest.model_copy(update={"made_by": {**_made_by(config), **made}})
+    described = manifest.model_copy(
+        update={"made_by": {**manifest.made_by, **_made_by(config), **made}}
+    )
     (staging / "MODEL_CARD.md").write_text(model_card(described), encoding="utf-8")
-    digests = {name: sha256_of(staging / name) for name in FILES}
+    names = (*FILES, FACTOR) if manifest.factor else FILES
+    digests = {name: sha256_of(staging / name) for name in names}
     final = Manifest.model_validate(described.model_dump() | {"files": digests})
     (staging / MANIFEST).write_text(final.model_dump_json(indent=1), encoding="utf-8")
 
 
-def _made_by(config: TrainConfig) -> dict[str, str | int | float | bool]:
+def _made_by(config: DemoConfig) -> dict[str, str | int | float | bool]:
     phantoms = config.phantoms
     return {
         "command": COMMAND,

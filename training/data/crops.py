@@ -107,8 +107,9 @@ class CropDataset(Dataset[Item]):
         record = self._canvases.records[row]
         canvas = self._canvases.canvas(record)
         size = self._size_px
-        top = _start(rng, canvas.shape[0], size, span=box and (box.top, box.bottom))
-        left = _start(rng, canvas.shape[1], size, span=box and (box.left, box.right))
+        rows, columns = ((box.top, box.bottom), (box.left, box.right)) if box else (None, None)
+        top = _start(rng, canvas.shape[0], size, span=rows)
+        left = _start(rng, canvas.shape[1], size, span=columns)
         shown = shown_in(self._boxes[row], Box(top, left, top + size, left + size))
         if shown is None:
             return None

@@ -24,7 +24,7 @@ from model_store.manifest import Recipe
 from model_store.render import render
 from training.data.canvas_set import CanvasRecord, CanvasSet, from_json, to_json, write_index
 from training.data.phantom.dicom import write_dicom
-from training.data.phantom.lesions import PhantomRules
+from training.data.phantom.rules import PhantomRules
 from training.data.phantom.study import GENERATOR, make_study, records_of, study_generator
 from training.progress import Say, counter
 

@@ -218,3 +218,9 @@ def _ratio(above: F64, below: ArrayLike) -> F64:
     """above / below, NaN where there is nothing below."""
     divisor = np.asarray(below, np.float64)
     return np.divide(above, divisor, out=np.full_like(divisor, np.nan), where=divisor > 0)
+
+
+def metric_line(metric: Metric) -> str:
+    """One figure in words."""
+    interval = f"{metric.low:.3f} to {metric.high:.3f}"
+    return f"{metric.name}: {metric.value:.3f} ({interval}), n {metric.n}"

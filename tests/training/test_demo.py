@@ -1,4 +1,4 @@
-"""A run from phantoms to a published version, small; and one that is cut off in the middle."""
+"""The demo model's run, small: from canvases to a published version; and one that is cut off."""
 
 from pathlib import Path
 
@@ -10,13 +10,16 @@ from model_store.manifest import Recipe
 from model_store.prompts import read_prompt_set
 from model_store.runtime import ModelRuntime
 from model_store.store import ModelStore
-from training.config import CropConfig, ModelConfig, PhantomConfig, StageConfig, TrainConfig
-from training.data.canvases import CanvasSet, Series, make_views
-from training.data.phantom import PhantomRules
-from training.demo import export_version, trunk_features
+from training.config import CropConfig, ModelConfig
+from training.data.canvas_set import CanvasSet
+from training.data.phantom.rules import PhantomRules
+from training.data.phantom_canvases import Series, make_views
+from training.demo import PROMPT_SET, export_version, lower_features
+from training.demo_config import DemoConfig, PhantomSeries, WholeConfig
+from training.demo_stages import CROPS, train_crops, train_whole, truths
+from training.factor import FactorConfig
 from training.models.clip import Clip, pretrained
-from training.stage import learning_rate_factor
-from training.stages import CROPS, train_crops, train_whole
+from training.models.from_version import tower_from_version
 from training.version import draft_manifest, write_version
 
 pytestmark = [
@@ -26,15 +29,17 @@ pytestmark = [
 ]
 
 STAGE = {"epochs": 2, "steps": 2, "learning_rate": 1e-3, "trunk_learning_rate": 1e-4}
-CONFIG = TrainConfig(
+CONFIG = DemoConfig(
     name="small",
+    version="1",
     seed=3,
     threads=1,
     recipe=Recipe(height_px=320, width_px=192),
-    phantoms=PhantomConfig(train_studies=1, validation_studies=1, test_studies=1),
+    phantoms=PhantomSeries(train_studies=1, validation_studies=1, test_studies=1),
     model=ModelConfig(embedding_size=16, text_layers=1, text_max_tokens=32),
     crops=CropConfig.model_validate({**STAGE, "batch": 4, "size_px": 128, "warmup_steps": 1}),
-    whole=StageConfig.model_validate({**STAGE, "batch": 4, "warmup_steps": 1}),
+    whole=WholeConfig.model_validate({**STAGE, "batch": 2, "warmup_steps": 1, "cut": 6}),
+    factor=FactorConfig(),
 )
 
 
@@ -45,7 +50,7 @@ class Cut(Exception):
 @pytest.fixture(scope="module")
 def canvases(tmp_path_factory: pytest.TempPathFactory) -> CanvasSet:
     folder = tmp_path_factory.mktemp("canvases")
-    series = Series(1, PhantomRules(1.0, 0.5), CONFIG.recipe)
+    series = Series(1, PhantomRules(), CONFIG.recipe)
     return CanvasSet(folder, tuple(make_views(series, 0, folder=folder)))
 
 
@@ -63,27 +68,31 @@ def test_a_run_becomes_a_version_that_the_service_loads(
 ) -> None:
     model = fresh()
     train_crops(model, CONFIG, canvases=canvases, work=tmp_path, say=silent)
-    features = trunk_features(model, CONFIG, canvases=canvases, work=tmp_path, say=silent)
+    below = {name: p.clone() for name, p in model.image.net.blocks[:6].named_parameters()}
+    features = lower_features(model, CONFIG, canvases=canvases, work=tmp_path, say=silent)
     train_whole(model, CONFIG, canvases=canvases, features=features, work=tmp_path, say=silent)
+    for name, weight in model.image.net.blocks[:6].named_parameters():
+        assert torch.equal(weight, below[name]), name  # what the features were made with
     staging = tmp_path / "version"
     parity = export_version(model, CONFIG, canvases=canvases, staging=staging, say=silent)
     assert parity <= 1e-4
-    draft = draft_manifest(CONFIG, read_prompt_set("phantom"), model=model)
-    made = {"parity": parity, "wall_s": 1, "cpu_s": 2}
-    write_version(staging, draft, config=CONFIG, made=made)
+    draft = draft_manifest(CONFIG, read_prompt_set(PROMPT_SET), model=model)
+    write_version(staging, draft, config=CONFIG, made={"parity": parity, "wall_s": 1, "cpu_s": 2})
     version = ModelStore(tmp_path / "store").publish(staging)
     runtime = ModelRuntime.load(version, threads=1)  # digests, signatures, golden file
 
-    batch = np.stack([canvases.canvas(view) for view in canvases.views] * 2)
+    batch = np.stack([canvases.canvas(record) for record in canvases.records] * 2)
     together = runtime.embed_images(batch)
     singles = np.concatenate([runtime.embed_images(one[None]) for one in batch])
     assert (together * singles).sum(1).min() >= 0.999999
-    sentences = ["mass", "no mass", "Ünusual sentence, of 12 mm"]
-    assert runtime.embed_texts(sentences).shape == (3, 16)
+    with torch.inference_mode():
+        rebuilt = tower_from_version(version)(torch.from_numpy(batch)).embedding.numpy()
+    assert np.abs(rebuilt - together).max() <= 1e-4
+    assert runtime.embed_texts(["mass", "no mass", "Ünusual sentence, of 12 mm"]).shape == (3, 16)
     assert "small/1" in (version.path / "MODEL_CARD.md").read_text()
 
 
-def test_a_run_that_was_cut_off_ends_where_an_uninterrupted_one_does(
+def test_a_stage_that_was_cut_off_ends_where_an_uninterrupted_one_does(
     canvases: CanvasSet, tmp_path: Path
 ) -> None:
     whole = fresh()
@@ -118,8 +127,13 @@ def test_a_stage_that_is_done_is_loaded_and_not_run_again(
     torch.testing.assert_close(again.log_scale, model.log_scale)
 
 
-def test_the_learning_rate_rises_and_then_falls_to_nothing() -> None:
-    factor = learning_rate_factor(CONFIG.crops.model_copy(update={"warmup_steps": 2}))
-    assert [factor(step) for step in (0, 1, 2)] == [0.5, 1.0, 1.0]
-    assert factor(3) == pytest.approx(0.5)
-    assert factor(4) == pytest.approx(0.0)
+def test_a_sentence_of_one_view_is_a_positive_of_every_image_it_is_true_of() -> None:
+    facts = np.array([[[1, 0], [0, 0]], [[1, 0], [0, 1]]], np.int8)  # (view, breast, attribute)
+    claims = np.array([[[1, -1], [0, -1]], [[-1, 0], [-1, 1]]], np.int8)  # (view, breast, ...)
+    true = truths(facts, claims)
+    assert true.image1_text1.tolist() == [[True, False], [False, True]]
+    assert true.image2_text1.tolist() == [[True, False], [False, True]]
+    assert true.image1_text2.tolist() == [[True, False], [True, False]]
+    assert true.image2_text2.tolist() == [[True, False], [False, True]]
+    assert true.texts is not None
+    assert not true.texts.any()

@@ -78,19 +78,19 @@ def _draw_vessel(rng: np.random.Generator, field: ViewField, *, contrast: float)
         return
     length, angle = float(rng.uniform(20, 50)), float(rng.uniform(-0.8, 0.8)) + np.pi
     reach = length * np.array([np.sin(angle), np.cos(angle)])
-    line = curve(rng, start, (start[0] + reach[0], start[1] + reach[1]), bend=0.12, points=60)
+    line = curve(rng, start, (start[0] + reach[0], start[1] + reach[1]), bend=0.12, points=100)
     ahead = np.gradient(line, axis=0)
     across = np.stack([-ahead[:, 1], ahead[:, 0]], 1) / np.hypot(*ahead.T)[:, None]
-    half_width = float(rng.uniform(0.6, 1.1))
+    half_width = float(rng.uniform(0.5, 0.9))
     size = np.ptp(line, axis=0).max() / 2 + 3
     middle = (line.max(0) + line.min(0)) / 2
     drawn = np.zeros((2 * int(size * PX_PER_MM) + 1,) * 2, np.float32)
     for side in (-half_width, half_width):
         points = (line + side * across - middle + size) * PX_PER_MM
         corners = np.rint(points[:, ::-1] * 16).astype(np.int32)
-        for step in np.flatnonzero(rng.random(len(corners) - 1) < 0.6):
+        for step in np.flatnonzero(rng.random(len(corners) - 1) < 0.55):
             pair = corners[step : step + 2].reshape(1, 2, 2)
-            cv2.polylines(drawn, [*pair], False, 1.0, int(rng.integers(2, 5)), cv2.LINE_AA, 4)
+            cv2.polylines(drawn, [*pair], False, 1.0, int(rng.integers(1, 4)), cv2.LINE_AA, 4)
     drawn = np.asarray(cv2.GaussianBlur(drawn, (0, 0), 1.2), np.float32)
-    drawn *= np.float32(rng.uniform(0.15, 0.35) * contrast)
+    drawn *= np.float32(rng.uniform(0.12, 0.3) * contrast)
     lay_calcium(field, centred(drawn, (float(middle[0]), float(middle[1]))))

@@ -30,13 +30,13 @@ def one(category: Category, rng: np.random.Generator) -> Lesion:
 
 
 def drawn(
-    category: Category, *, seed: int, contrast: float = 1.0
+    category: Category, *, seed: int, contrast: float = 1.0, gland: float = 0.1
 ) -> tuple[np.ndarray, Box, ViewField]:
     """What a finding changed in one of the views that show it, its box, the field after."""
     rng = np.random.default_rng([seed, DRAWN.index(category)])
     lesion = one(category, rng)
     projection = lesion.seen_in[seed % len(lesion.seen_in)]
-    before, field = flat_view(projection), flat_view(projection)
+    before, field = (flat_view(projection, gland=gland) for _ in range(2))
     box = draw_lesion(rng, field, lesion, projection=projection, contrast=contrast)
     assert box is not None
     changed = np.abs(field.dense_mm - before.dense_mm) + 20 * field.calcium_mm
@@ -61,6 +61,13 @@ def test_a_box_holds_what_was_drawn_and_little_else_was(category: Category) -> N
         assert 0 <= box.top < box.bottom <= changed.shape[0]
         assert 0 <= box.left < box.right <= changed.shape[1]
         assert not changed[~field.inside & (field.dense_mm > 0)].any()
+
+
+@pytest.mark.parametrize("category", [Category.MASS, Category.LYMPH_NODE, Category.DISTORTION])
+def test_a_box_holds_what_was_drawn_into_dense_tissue(category: Category) -> None:
+    for seed in range(3):
+        changed, box, _ = drawn(category, seed=seed, gland=0.5)
+        assert share_inside(changed, box) >= 0.9
 
 
 @pytest.mark.parametrize("category", DRAWN)

@@ -47,7 +47,7 @@ DRAWN = (
 )
 """Categories of which phantoms know, in the order they are drawn: what pulls tissue comes first."""
 APART = 0.45  # between two findings' places, in units of Place
-ANTERIOR, POSTERIOR = 0.6, 0.35  # thirds of the depths that findings are drawn at
+ANTERIOR, POSTERIOR = 2 / 3, 1 / 3  # thirds of the way from the chest wall to the nipple
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Canvases seen a little otherwise: mirrored, turned, moved, scaled, sheared, bent.
 
 Pure functions of a generator. Works on uint8 canvases before normalisation, which is in the graph.
-Knows nothing of sentences: who mirrors an image mirrors its facts with facts.mirrored.
+Knows nothing of sentences: who mirrors an image mirrors its facts with breast_facts.mirrored.
 """
 
 from collections.abc import Sequence

@@ -16,8 +16,9 @@ from torch.utils.data import Dataset
 
 from model_store.arrays import U8
 from training.data.augment import AugmentRules, Flips, augment, draw_flips
+from training.data.breast_facts import joined, mirrored
 from training.data.canvas_set import CanvasRecord, CanvasSet
-from training.data.facts import Facts, facts_of, joined, mirrored
+from training.data.facts import Facts, facts_of
 from training.data.finding_captions import Caption
 from training.data.pair_texts import Texts, label_text, report_texts, sections_of
 

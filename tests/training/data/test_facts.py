@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from training.data.breast_facts import joined, mirrored
 from training.data.facts import (
     ABSENT,
     PRESENCE,
@@ -13,9 +14,7 @@ from training.data.facts import (
     contradiction,
     crop_facts,
     facts_of,
-    joined,
     merged_claims,
-    mirrored,
     no_claims,
     truth,
     word,

@@ -74,6 +74,7 @@ class EvaluateConfig(Frozen):
     finetune: FinetuneConfig
     detect: DetectConfig
     retrieval_pool: int | None = Field(default=1000, ge=2, description="reports; None = all")
+    localise_images: int | None = Field(default=400, ge=1, description="looked at; None = all")
     overlays: int = Field(default=6, ge=0, description="images drawn with their boxes")
 
 
@@ -121,5 +122,6 @@ PAPER = EvaluateConfig(
         workers=8,
     ),
     retrieval_pool=None,
+    localise_images=None,
 )
 PRESETS = {"quick": QUICK, "paper": PAPER}

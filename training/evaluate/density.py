@@ -16,7 +16,7 @@ from training.data.canvas_set import CanvasSet
 from training.data.records import Density
 from training.evaluate.cases import breast_rows, known_density
 from training.evaluate.embeddings import Embedded
-from training.evaluate.metrics import RESAMPLES, as_metric, interval, mean_statistic
+from training.evaluate.metrics import RESAMPLES, Interval, as_metric, interval, mean_statistic
 
 SENTENCES: Mapping[Density, tuple[str, ...]] = {  # BI-RADS atlas, 5th edition
     Density.A: ("the breast is almost entirely fatty", "almost entirely fatty breast"),
@@ -47,21 +47,38 @@ def density_metrics(
     seed: int,
     resamples: int = RESAMPLES,
 ) -> list[Metric]:
-    """Accuracy of images, and of breasts (mean cosine of the views); none where none is known."""
+    """Accuracy of images and of breasts; none where no density is known."""
+    found = density_accuracy(runtime, canvases, embedded, seed=seed, resamples=resamples)
+    return [
+        as_metric(f"density accuracy, {level}", measured, data=data)
+        for level, measured in found.items()
+    ]
+
+
+def density_accuracy(
+    runtime: ModelRuntime,
+    canvases: CanvasSet,
+    embedded: Embedded,
+    *,
+    seed: int,
+    resamples: int = RESAMPLES,
+) -> dict[str, Interval]:
+    """By level: images, and breasts by the mean cosine of their views."""
     rows, truth = known_density(canvases)
     if not len(rows):
-        return []
+        return {}
     images = [canvases.records[row].image for row in rows]
     scores = density_scores(runtime, embedded.rows(rows))
     rng = np.random.default_rng([seed, len(SENTENCES)])
-    found = []
+    found = {}
     levels = {"image": [[row] for row in range(len(images))], "breast": breast_rows(images)}
     for level, cases in levels.items():
         chosen = np.array([int(scores[case].mean(axis=0).argmax()) for case in cases])
         right = chosen == truth[[case[0] for case in cases]]
         owners = [images[case[0]].patient for case in cases]
-        measured = interval(mean_statistic(right), patients=owners, rng=rng, resamples=resamples)
-        found.append(as_metric(f"density accuracy, {level}", measured, data=data))
+        found[level] = interval(
+            mean_statistic(right), patients=owners, rng=rng, resamples=resamples
+        )
     return found
 
 

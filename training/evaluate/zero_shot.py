@@ -151,7 +151,7 @@ def answer_metrics(
             found.append(as_metric(f"zero-shot AUC, {finding}, {level.name}", measured, data=data))
         others = [f for f in level.measurable() if f not in MAIN_FINDINGS]
         if len(others) > 1:
-            mean = mean_of([_auc_of(level, finding) for finding in others])
+            mean = mean_of([auc_of(level, finding) for finding in others])
             measured = interval(mean, patients=level.patients, rng=rng, resamples=resamples)
             name = f"zero-shot AUC, mean of {len(others)} other findings, {level.name}"
             found.append(as_metric(name, measured, data=data))
@@ -184,7 +184,7 @@ def finding_ece(
     )
 
 
-def _auc_of(level: Level, finding: str) -> Statistic:
+def auc_of(level: Level, finding: str) -> Statistic:
     """As a statistic of all cases of the level, so that findings can be averaged."""
     labels, order = level.labels[finding], level.order[finding]
     return among(lambda rows: auc_statistic(labels[rows], order[rows]), level.known[finding])

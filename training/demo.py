@@ -14,17 +14,14 @@ from model_store.arrays import F32
 from model_store.cores import usable_cores
 from model_store.manifest import Manifest
 from model_store.prompts import read_prompt_set
-from model_store.runtime import ModelRuntime
 from model_store.store import AlreadyPublished, ModelStore, ModelVersion
 from training.clock import Clock
 from training.data.canvas_set import CanvasSet
 from training.data.phantom_canvases import Series, collect_canvases
 from training.data.whole import Features
 from training.demo_config import DemoConfig
+from training.demo_figures import evaluate
 from training.demo_stages import train_crops, train_whole
-from training.evaluate.embeddings import embed_canvases
-from training.evaluate.metrics import metric_line
-from training.evaluate.zero_shot import ask, calibrate_findings, evaluate_zero_shot
 from training.export import Golden, check_parity, export_towers, write_golden
 from training.factor_stage import add_factor
 from training.models.clip import Clip, pretrained
@@ -74,7 +71,14 @@ def make_demo(config: DemoConfig, *, work: Path, store: ModelStore, say: Say) ->
     with clock.part("factor"):
         draft = with_factor(draft, config, canvases=splits.train, staging=staging, say=say)
     with clock.part("evaluation"):
-        manifest = evaluate(draft, config, splits=splits, staging=staging, work=work, say=say)
+        manifest = evaluate(
+            ModelVersion(path=staging, manifest=draft),
+            config,
+            validation=splits.validation,
+            test=splits.test,
+            cache=work / "embeddings",
+            say=say,
+        )
     say(f"parts: { {name: round(spent.wall_s) for name, spent in clock.parts.items()} } s")
     spent = clock.total()
     made = {"parity": parity, "wall_s": round(spent.wall_s), "cpu_s": round(spent.cpu_s)}
@@ -151,34 +155,6 @@ def with_factor(
     work.mkdir(exist_ok=True)
     entry = add_factor(version, canvases, config.factor, work=work, say=say)
     return draft.model_copy(update={"factor": entry})
-
-
-def evaluate(
-    draft: Manifest, config: DemoConfig, *, splits: Splits, staging: Path, work: Path, say: Say
-) -> Manifest:
-    """Calibrate on validation, measure on test: the manifest without digests and costs."""
-    version = ModelVersion(path=staging, manifest=draft)
-    runtime = ModelRuntime.load(version, threads=config.threads, verify=False)
-    cache = work / "embeddings"
-    progress = counter(say, "validation")
-    embedded = embed_canvases(runtime, splits.validation, cache=cache, progress=progress)
-    answers = ask(runtime, splits.validation, embedded, manifest=draft)
-    findings = calibrate_findings(draft.findings, answers.image, say=say)
-    manifest = draft.model_copy(update={"findings": findings})
-    phantoms = config.phantoms
-    data = f"phantoms, seed {phantoms.test_seed}, {phantoms.test_studies} studies"
-    metrics = evaluate_zero_shot(
-        runtime,
-        splits.test,
-        cache=cache,
-        data=data,
-        seed=phantoms.test_seed,
-        say=say,
-        manifest=manifest,
-    )
-    for metric in metrics:
-        say(metric_line(metric))
-    return manifest.model_copy(update={"metrics": tuple(metrics)})
 
 
 def _session(path: Path, *, threads: int) -> onnxruntime.InferenceSession:

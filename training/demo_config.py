@@ -53,6 +53,9 @@ class DemoConfig(Frozen):
     crops: CropConfig
     whole: WholeConfig
     factor: FactorConfig
+    localise_studies: int = Field(
+        default=100, ge=1, description="of the test series, for boxes: four images each"
+    )
 
     @classmethod
     def read(cls, path: Path) -> Self:

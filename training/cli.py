@@ -53,3 +53,19 @@ def phantom(
 
     for path in write_studies(folder, seed=seed, numbers=np.arange(studies).tolist()):
         typer.echo(str(path))
+
+
+@app.command()
+def miniature(
+    work: Annotated[
+        Path, typer.Option("--work", help="Folder for canvases, towers and the result.")
+    ] = Path("build/miniature"),
+) -> None:
+    """The paper's questions on phantoms: pretraining or not, labels beside texts, as a table.
+
+    About an hour on 2 cores. Killed runs go on where they were.
+    """
+    from training.miniature import MiniatureConfig, as_markdown, run_miniature
+
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # it advertises
+    typer.echo(as_markdown(run_miniature(MiniatureConfig(), work=work, say=typer.echo)))

@@ -11,10 +11,11 @@ price. Knows nothing of captions, data sets or versions.
 """
 
 import time
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -40,7 +41,7 @@ class FactorConfig(Frozen):
     images: int = Field(default=600, ge=2, description="at most; as many of each head's as may be")
     captions: int = Field(default=400, ge=1, description="different sentences that `*` learns from")
     placed: bool = Field(default=False, description="sentences of `*` say where")
-    hidden: int = Field(default=256, ge=1)
+    hidden: int = Field(default=128, ge=1)
     scale: Scale = Scale.MAXIMUM
     channel_bias: bool = Field(default=True, description="the mapper knows which channel it sees")
     epochs: int = Field(default=20, ge=1)
@@ -58,6 +59,11 @@ class FactorConfig(Frozen):
     quantile: float = Field(default=0.95, gt=0, lt=1)
     floor: float = Field(default=0.5, ge=0, lt=1)
     seed: int = 10
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Parse a TOML file; pydantic's ValidationError names every key that is wrong."""
+        return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -137,7 +137,7 @@ def _tower(channels: int, size: int) -> ImageEncoder:
 def test_grad_cam_is_its_own_formula() -> None:
     tower = _tower(5, 7)
     rng = np.random.default_rng(0)
-    features = rng.random((5, 4, 3)).astype(np.float32)
+    features = rng.standard_normal((5, 4, 3)).astype(np.float32)
     positive, negative = rng.standard_normal((2, 7)).astype(np.float32)
     given = torch.from_numpy(features[None]).requires_grad_()
     embedding = functional.normalize(tower.project(tower.pooled(given)), dim=1)

@@ -15,18 +15,18 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
-from torch.utils.data import Dataset
 
 from model_store.cores import usable_cores
 from training.config import PretrainConfig
 from training.data.facts import UNSTATED, truth
-from training.data.pairs import MixedPairs, PairBatch, PairItem, collate_pairs
+from training.data.pairs import MixedPairs, PairBatch
+from training.data.passes import PairFetch
 from training.distributed import gather
 from training.ema import Ema
 from training.losses import Truth, mammo_clip_loss
 from training.models.clip import Clip, pretrained, tokenizer_of
 from training.progress import Say
-from training.run import Fetch, Plan, Report, fit, launched_rank, launched_world
+from training.run import Plan, Report, fit, launched_rank, launched_world
 from training.schedule import learning_rate_factor
 from training.sources import open_pairs
 
@@ -106,16 +106,6 @@ def pairs_in(batch: PairBatch) -> int:
     return 2 * len(batch.images1)
 
 
-def pair_fetch(pairs: Dataset[PairItem], *, batch: int, rank: int, world: int) -> Fetch:
-    """Pass n of process `rank`: pairs that no other process and no other pass of an epoch sees."""
-
-    def fetch(number: int) -> PairBatch:
-        first = (number * world + rank) * batch
-        return collate_pairs([pairs[index] for index in range(first, first + batch)])
-
-    return fetch
-
-
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a run came to: mean loss of the last step's passes (in this process), steps, pairs."""
@@ -165,7 +155,7 @@ def pretrain(config: PretrainConfig, *, work: Path, say: Say) -> Outcome:
     fit(
         stage,
         plan,
-        pair_fetch(pairs, batch=config.batch, rank=rank, world=world),
+        PairFetch(pairs, config.batch, rank, world),
         folder=work,
         report=report,
         callbacks=[average] if average else [],

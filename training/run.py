@@ -10,20 +10,20 @@ losses, towers or data.
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from torch import distributed
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+from torch.utils.data import DataLoader
 
+from training.data.passes import Fetch, pass_loader
 from training.progress import Say
 
 LAST = "last.ckpt"
@@ -33,11 +33,10 @@ EXPECTED_WARNINGS = (
     r".*does not have many workers",  # as many as the plan says
     r".*isinstance\(treespec, LeafSpec\)",  # Lightning's own use of torch
     r".*find_unused_parameters=True was specified",
+    r"Consider setting `persistent_workers=True`",  # one loader serves the whole run
     r"GPU available but not used",
     r"Trying to infer the `batch_size`",
 )
-Fetch = Callable[[int], Any]
-"""Number of a pass of this process -> its batch."""
 
 
 class AnotherRun(Exception):
@@ -71,25 +70,6 @@ class Plan:
         return step % self.steps == 0 or (every > 0 and step % every == 0)
 
 
-class _Passes(IterableDataset[Any]):
-    """Passes from number `first` on; worker w of n draws every n-th, and they come in order."""
-
-    def __init__(self, fetch: Fetch, *, first: int, last: int) -> None:
-        self._fetch, self._first, self._last = fetch, first, last
-
-    def __iter__(self) -> Iterator[Any]:
-        worker = get_worker_info()
-        ahead, step = (worker.id, worker.num_workers) if worker else (0, 1)
-        for number in range(self._first + ahead, self._last, step):
-            yield self._fetch(number)
-
-
-def _one_thread(worker: int) -> None:
-    del worker
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
-
-
 class Passes(lightning.LightningDataModule):
     """The batches of a run, from the pass on at which the Trainer stands."""
 
@@ -102,14 +82,8 @@ class Passes(lightning.LightningDataModule):
         assert self.trainer is not None
         plan = self._plan
         done = self.trainer.global_step * plan.accumulate
-        passes = _Passes(self._fetch, first=done, last=plan.total * plan.accumulate)
-        return DataLoader(
-            passes,
-            batch_size=None,
-            num_workers=plan.workers,
-            worker_init_fn=_one_thread,
-            pin_memory=torch.cuda.is_available(),
-        )
+        last = plan.total * plan.accumulate
+        return pass_loader(self._fetch, first=done, last=last, workers=plan.workers)
 
 
 class _StepCallback(Callback):

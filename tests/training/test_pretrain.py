@@ -11,8 +11,9 @@ from tests.training.pretrain_factory import SHAPE, silent, small_run
 from training.config import DataSource
 from training.data.facts import Attribute, Facts, no_claims
 from training.data.pairs import PairBatch
+from training.data.passes import PairFetch
 from training.ema import Ema, averaged
-from training.pretrain import pair_fetch, pair_truth, plan_of
+from training.pretrain import pair_truth, plan_of
 from training.run import Plan
 from training.schedule import learning_rate_factor
 from training.sources import open_pairs
@@ -64,7 +65,7 @@ def test_processes_and_passes_see_different_pairs_and_an_epoch_sees_them_all() -
             raise StopIteration
 
     for rank in range(2):
-        fetch = pair_fetch(Recorder(), batch=1, rank=rank, world=2)  # type: ignore[arg-type]
+        fetch = PairFetch(Recorder(), 1, rank, 2)  # type: ignore[arg-type]
         for number in range(6):
             with pytest.raises(StopIteration):
                 fetch(number)

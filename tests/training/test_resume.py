@@ -25,10 +25,11 @@ KILLED_AFTER = 7  # of 10 steps, 5 an epoch; written down after 6 last
 PROGRAM = """
 import sys
 from pathlib import Path
-from training.config import PretrainConfig
-from training.pretrain import pretrain
-config = PretrainConfig.model_validate_json(Path(sys.argv[1]).read_text())
-pretrain(config, work=Path(sys.argv[2]), say=lambda line: print(line, flush=True))
+if __name__ == "__main__":  # the process that draws pairs imports this file too
+    from training.config import PretrainConfig
+    from training.pretrain import pretrain
+    config = PretrainConfig.model_validate_json(Path(sys.argv[1]).read_text())
+    pretrain(config, work=Path(sys.argv[2]), say=lambda line: print(line, flush=True))
 """
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 

@@ -76,7 +76,11 @@ def _positive(scores: F64) -> F64:
 
 
 def make_task(canvases: CanvasSet, name: str) -> Task:
-    """Images with a known answer, by split. NothingToMeasure where a split has one class alone."""
+    """Images with a known answer, by split.
+
+    NothingToMeasure where a split is empty, or has one class alone though more are needed: to
+    learn from, or for an AUC.
+    """
     rows, classes = _known(canvases, name)
     if not len(rows):
         raise NothingToMeasure(f"nothing is known of {name} in this data")
@@ -85,11 +89,12 @@ def make_task(canvases: CanvasSet, name: str) -> Task:
     everything = Part(rows, classes, patients)
     parts = {split: everything.of(splits == split.value) for split in Split}
     for split, part in parts.items():
-        if len(set(part.classes.tolist())) < 2:
+        if not len(part):
+            raise NothingToMeasure(f"{name}: the {split} split is empty")
+        needs_two = name != DENSITY or split is Split.TRAIN
+        if needs_two and len(set(part.classes.tolist())) < 2:
             raise NothingToMeasure(
                 f"{name}: {len(part)} images of the {split} split, all of one class"
-                if len(part)
-                else f"{name}: the {split} split is empty"
             )
     return Task(name, len(Density) if name == DENSITY else 2, parts)
 

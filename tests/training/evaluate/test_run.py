@@ -32,7 +32,7 @@ SMALL = EvaluateConfig(
         }
     ),
     detect=QUICK.detect.model_copy(
-        update={"epochs": 1, "size_px": 64, "max_train": 8, "max_test": 16, "augment": False}
+        update={"epochs": 1, "size_px": 64, "max_train": 8, "max_test": None, "augment": False}
     ),
     overlays=2,
 )
@@ -47,7 +47,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
 
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tables(tmp_path_factory.mktemp("tables"), patients=24)
+    return write_tables(tmp_path_factory.mktemp("tables"), patients=40)
 
 
 def opened(model: ModelStore, tables: Path, out: Path, said: list[str]) -> Evaluation:
@@ -74,7 +74,7 @@ def test_all_parts_run_unattended_and_are_not_done_again(
     for key in (
         ("zero-shot", "mass", "zero-shot", "AUC"),
         ("zero-shot", "density", "zero-shot", "accuracy"),
-        ("linear-probe", "mass", "LP 10%", "AUC"),
+        ("linear-probe", "mass", "LP 50%", "AUC"),
         ("linear-probe", "density", "LP 100%", "accuracy"),
         ("finetune", "mass", "FT 50%", "AUC"),
         ("detect", "mass", "frozen 100%", "mAP@0.5, positive images"),
@@ -82,6 +82,7 @@ def test_all_parts_run_unattended_and_are_not_done_again(
         ("localisation", "mass", "Grad-CAM", "pointing game"),
     ):
         figure = figures[key]
+        assert figure["value"] is not None, (key, figure["note"])
         assert 0 <= figure["low"] <= figure["high"] <= 1
         assert figure["n"] > 0
     for key, why in (

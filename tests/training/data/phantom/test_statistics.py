@@ -159,11 +159,13 @@ def test_the_pectoral_muscle_takes_its_share_of_oblique_views_alone(
 def test_breasts_fill_as_much_of_the_frame_as_real_ones_do(views: list[Measured]) -> None:
     shares = [view.frame_share for view in views]
     assert min(shares) > 0.15
-    assert max(shares) < 0.75
-    assert 0.3 < np.mean(shares) < 0.5
+    assert max(shares) < 0.85
+    assert 0.3 < np.mean(shares) < 0.5  # CBIS-DDSM 0.30, GE 0.32, NYU 0.53
 
 
 def test_stored_values_are_those_of_a_processed_image(views: list[Measured]) -> None:
     for view in views:
-        assert 1500 < view.fat_value < 2100
-        assert view.fat_value + 300 < view.dense_value < 3300
+        assert 2200 < view.dense_value < 3300
+        if view.density in (Density.A, Density.B):  # in denser ones the darkest tenth is no fat
+            assert 1500 < view.fat_value < 2000
+            assert view.fat_value + 300 < view.dense_value

@@ -59,9 +59,10 @@ def test_a_study_is_the_same_whatever_python_s_hash_seed() -> None:
     assert len(digests) == 1
 
 
-def test_another_number_is_another_study() -> None:
-    first, other = (make_study(study_generator(1, number), HEALTHY) for number in (2, 3))
-    assert not np.array_equal(first.views[0].pixels, other.views[0].pixels)
+def test_another_number_is_another_study(ill: PhantomStudy, healthy: PhantomStudy) -> None:
+    assert not np.array_equal(ill.views[0].pixels, healthy.views[0].pixels)
+    first, other = (study_generator(1, number).random(8) for number in (2, 3))
+    assert not np.array_equal(first, other)
 
 
 def test_a_study_has_the_four_standard_views_in_twelve_bits(healthy: PhantomStudy) -> None:

@@ -138,7 +138,22 @@ class DataSource(Frozen):
         return self.name or self.kind
 
 
-class PretrainConfig(Frozen):
+class RunConfig(Frozen):
+    """A whole run, as a TOML file describes it."""
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Parse a TOML file; pydantic's ValidationError names every key that is wrong."""
+        return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+
+    @classmethod
+    def named(cls, name: str) -> Self:
+        """One of the package's own: training/configs/NAME.toml."""
+        with resources.as_file(resources.files("training") / "configs" / f"{name}.toml") as path:
+            return cls.read(path)
+
+
+class PretrainConfig(RunConfig):
     """A run of Mammo-CLIP's pretraining.
 
     `batch` pairs a pass and process; a step is `accumulate` passes of every process, and negatives
@@ -180,14 +195,3 @@ class PretrainConfig(Frozen):
         if len(names) != len(set(names)):
             raise ValueError(f"two sources are called alike, give them names: {', '.join(names)}")
         return self
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """Parse a TOML file; pydantic's ValidationError names every key that is wrong."""
-        return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-
-    @classmethod
-    def named(cls, name: str) -> Self:
-        """One of the package's own: training/configs/NAME.toml."""
-        with resources.as_file(resources.files("training") / "configs" / f"{name}.toml") as path:
-            return cls.read(path)

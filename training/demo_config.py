@@ -1,14 +1,9 @@
 """Configuration of the demo model's run: phantoms, crops, whole canvases, Mammo-FActOR."""
 
-import tomllib
-from importlib import resources
-from pathlib import Path
-from typing import Self
-
 from pydantic import Field
 
 from model_store.manifest import Frozen, Recipe
-from training.config import CropConfig, ModelConfig, StageConfig
+from training.config import CropConfig, ModelConfig, RunConfig, StageConfig
 from training.data.phantom.rules import PhantomRules
 from training.factor import FactorConfig
 from training.losses import IMAGE_IMAGE, TEXT_TEXT
@@ -40,7 +35,7 @@ class WholeConfig(StageConfig):
     text_text: float = Field(default=TEXT_TEXT, ge=0)
 
 
-class DemoConfig(Frozen):
+class DemoConfig(RunConfig):
     """A whole run."""
 
     name: str = "mammo-demo"
@@ -56,14 +51,3 @@ class DemoConfig(Frozen):
     localise_studies: int = Field(
         default=100, ge=1, description="of the test series, for boxes: four images each"
     )
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """Parse a TOML file; pydantic's ValidationError names every key that is wrong."""
-        return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-
-    @classmethod
-    def named(cls, name: str) -> Self:
-        """One of the package's own: training/configs/NAME.toml."""
-        with resources.as_file(resources.files("training") / "configs" / f"{name}.toml") as path:
-            return cls.read(path)

@@ -4,19 +4,12 @@ The way is the service's own, from bytes on, so what is trained on is what is se
 view and one .json a study; a study that is there already is not made again.
 """
 
-import ctypes
 import json
-import multiprocessing
-import signal
-import sys
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from model_store.dicom_input import read_mammogram
@@ -26,9 +19,8 @@ from training.data.canvas_set import CanvasRecord, CanvasSet, from_json, to_json
 from training.data.phantom.dicom import write_dicom
 from training.data.phantom.rules import PhantomRules
 from training.data.phantom.study import GENERATOR, make_study, records_of, study_generator
+from training.data.workers import in_order
 from training.progress import Say, counter
-
-PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,26 +47,12 @@ def collect_canvases(
     folder = root / series.folder
     folder.mkdir(parents=True, exist_ok=True)
     records: list[CanvasRecord] = []
-    for made in _made(series, studies, folder=folder, processes=processes):
+    make = partial(_study_views, series, folder)
+    for made in in_order(make, range(studies), processes=processes):
         records += made
         tell(len(records), 4 * studies)
     write_index(folder, records)
     return CanvasSet(folder, tuple(records))
-
-
-def _made(
-    series: Series, studies: int, *, folder: Path, processes: int
-) -> Iterator[list[CanvasRecord]]:
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=_start_child) as pool:
-        yield from pool.map(partial(_study_views, series, folder), range(studies))
-
-
-def _start_child() -> None:
-    """One thread, since there is a process a core; and no life beyond the parent's (Linux)."""
-    cv2.setNumThreads(1)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _study_views(series: Series, folder: Path, number: int) -> list[CanvasRecord]:

@@ -8,6 +8,9 @@ from typing import Any
 
 from training.evaluate.metrics import Interval
 
+EVERYTHING = "everything"
+"""Target of the one figure of a part that could not run at all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:

@@ -10,6 +10,7 @@ authors.
 from dataclasses import dataclass
 
 Value = float | None
+MAP = "mAP@0.5, positive images"
 MEASURED = "measured in pixels from the authors' bar charts; UPMC+EMBED from their poster"
 PRINTED = "printed in the authors' abstract figure"
 MAMMO_CLIP = "Mammo-CLIP, MICCAI 2024"
@@ -35,7 +36,14 @@ class Row:
     setting: str
     metric: str
     values: tuple[Value, ...]
-    label: str = ""
+
+    @property
+    def part(self) -> str:
+        """Which of our evaluations fills it."""
+        if self.metric == MAP:
+            return "detect"
+        ways = {"zero-shot": "zero-shot", "LP": "linear-probe", "FT": "finetune"}
+        return ways.get(self.setting.split()[0], "localisation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,14 +156,13 @@ RSNA = PublishedTable(
     how=MEASURED,
     notes=(*ZERO_SHOT_NOTES, SELECTION),
 )
-MAP = "mAP@0.5, positive images"
 DETECTION_NOTES = (
     "published on images that have the finding; the reference's detector pads its tower otherwise "
     "than its encoder does",
 )
 DETECTION = PublishedTable(
     key="vindr-detection",
-    title="VinDr-Mammo, detection by RetinaNet, mAP@0.5",
+    title="VinDr-Mammo, detection by RetinaNet",
     dataset="vindr",
     columns=COLUMNS,
     rows=(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from training.evaluate.evaluation import PLOTS, Evaluation
-from training.evaluate.figures import Figure, flat, read_figures, write_figures
+from training.evaluate.figures import EVERYTHING, Figure, flat, read_figures, write_figures
 from training.evaluate.learned_parts import detect_part, finetune_part
 from training.evaluate.parts import localise_part, probe_part, retrieval_part, zero_shot_part
 from training.evaluate.report import write_report
@@ -46,7 +46,7 @@ def run_parts(evaluation: Evaluation, names: Sequence[str]) -> tuple[Table, ...]
             done[name] = PARTS[name](evaluation)
         except (NothingToMeasure, NoTower) as error:
             evaluation.say(f"{name}: not measured: {error}")
-            done[name] = [Figure(name, "–", "–", "–").missing(str(error))]  # noqa: RUF001
+            done[name] = [Figure(name, EVERYTHING, "", "").missing(str(error))]
         write_figures(results, dict(done), about=about)
     return write_tables(evaluation, {name: done[name] for name in PARTS if name in done})
 

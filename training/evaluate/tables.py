@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rich import box
 from rich.table import Table as RichTable
 
-from training.evaluate.figures import Figure, by_setting
+from training.evaluate.figures import EVERYTHING, Figure, by_setting
 from training.evaluate.published import TABLES, PublishedTable, Row
 
 MISSING = "–"  # noqa: RUF001 - a dash, as tables have it
@@ -21,6 +21,7 @@ PARTS = {
     "localisation": "Weakly supervised localisation",
     "retrieval": "Image-text retrieval",
 }
+LEARNED = ("linear-probe", "finetune", "detect")
 OWN_COLUMNS = ("target", "setting", "metric", "value", "95 % interval", "n", "note")
 
 
@@ -50,21 +51,17 @@ class Table:
 
 def paper_tables(figures: Sequence[Figure], *, model: str, measured: Measured) -> tuple[Table, ...]:
     """Every published table that this data can stand beside; all of them beside phantoms."""
-    ours = by_setting(figures)
     return tuple(
-        _beside(table, ours, model=model, measured=measured)
+        _beside(table, figures, model=model, measured=measured)
         for table in TABLES
         if measured.phantoms or measured.kind == table.dataset
     )
 
 
 def _beside(
-    table: PublishedTable,
-    ours: dict[tuple[str, str, str], Figure],
-    *,
-    model: str,
-    measured: Measured,
+    table: PublishedTable, figures: Sequence[Figure], *, model: str, measured: Measured
 ) -> Table:
+    ours = by_setting(figures)
     targets = list(dict.fromkeys(row.target for row in table.rows))
     notes = [f"Published: {table.source}; {table.how}.", *table.notes]
     rows = []
@@ -73,10 +70,16 @@ def _beside(
         rows.append((*_label(row, targets), *(short(v) for v in row.values), cell(figure)))
         if figure is not None and figure.value is None:
             notes.append(f"{row.target}, {row.setting}: no figure of ours: {figure.note}")
+    parts = {row.part for row in table.rows}
+    notes += [
+        f"{PARTS.get(figure.part, figure.part)}: no figure of ours: {figure.note}"
+        for figure in figures
+        if figure.target == EVERYTHING and figure.part in parts
+    ]
     head = ("target", "setting") if len(targets) > 1 else ("setting",)
     metrics = dict.fromkeys(row.metric for row in table.rows)
     return Table(
-        title=f"{table.title}{'' if len(metrics) > 1 else f', {next(iter(metrics))}'}",
+        title=table.title if len(metrics) > 1 else f"{table.title}, {next(iter(metrics))}",
         columns=(*head, *table.columns, f"{model} (ours)"),
         rows=tuple(rows),
         notes=(*_warnings(table, measured), *dict.fromkeys(notes)),
@@ -97,10 +100,9 @@ def _warnings(table: PublishedTable, measured: Measured) -> tuple[str, ...]:
         )
     elif not measured.comparable(table.dataset):
         said.append(f"Not comparable: ours was measured on {measured.words}.")
-    if measured.preset != "paper":
-        said.append(
-            f"Ours was trained by the {measured.preset} preset, not by the published protocol."
-        )
+    learned = any(row.part in LEARNED for row in table.rows)
+    if learned and measured.preset != "paper":
+        said.append(f"What learns was trained by the {measured.preset} preset, not as published.")
     return tuple(said)
 
 

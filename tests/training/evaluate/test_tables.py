@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from training.evaluate.figures import Figure, flat, read_figures, write_figures
+from training.evaluate.figures import EVERYTHING, Figure, flat, read_figures, write_figures
 from training.evaluate.metrics import Interval
 from training.evaluate.published import COLUMNS, TABLES
 from training.evaluate.tables import (
@@ -48,7 +48,8 @@ def test_phantoms_stand_beside_all_of_them_and_are_called_what_they_are() -> Non
     assert len(tables) == len(TABLES)
     for table in tables:
         assert table.notes[0].startswith("Not comparable: phantoms.")
-        assert any("the quick preset" in note for note in table.notes)
+        learns = any(row[0].startswith(("LP", "FT")) or "FT 10%" in row for row in table.rows)
+        assert any("the quick preset" in note for note in table.notes) is learns
 
 
 def test_a_figure_that_is_missing_says_why_below_its_table() -> None:
@@ -56,6 +57,14 @@ def test_a_figure_that_is_missing_says_why_below_its_table() -> None:
     tables = {t.title: t for t in paper_tables([why], model="m", measured=VINDR)}
     notes = tables["VinDr-Mammo, mass, AUC"].notes
     assert "mass, FT 100%: no figure of ours: the validation split is empty" in notes
+
+
+def test_a_part_that_could_not_run_says_so_below_the_tables_it_would_fill() -> None:
+    failed = Figure("finetune", EVERYTHING, "", "").missing("there is no torch tower")
+    tables = {t.title: t for t in paper_tables([failed], model="m", measured=VINDR)}
+    note = "Fine-tuning: no figure of ours: there is no torch tower"
+    assert note in tables["VinDr-Mammo, density, accuracy"].notes
+    assert all(note not in t.notes for title, t in tables.items() if "detection" in title)
 
 
 def test_classification_and_detection_figures_of_one_setting_are_kept_apart() -> None:

@@ -148,8 +148,15 @@ class RunConfig(Frozen):
 
     @classmethod
     def named(cls, name: str) -> Self:
-        """One of the package's own: training/configs/NAME.toml."""
-        with resources.as_file(resources.files("training") / "configs" / f"{name}.toml") as path:
+        """One of the package's own, training/configs/NAME.toml; FileNotFoundError lists them."""
+        folder = resources.files("training") / "configs"
+        if not (folder / f"{name}.toml").is_file():
+            ours = sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir())
+            raise FileNotFoundError(
+                f"no configuration is called {name!r}; ours are {', '.join(ours)}, and a file of "
+                "your own ends in .toml"
+            )
+        with resources.as_file(folder / f"{name}.toml") as path:
             return cls.read(path)
 
 

@@ -9,7 +9,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-PARTS = ("render", "decode", "uploads", "throughput", "responsiveness")
+PARTS = ("render", "decode", "uploads", "throughput", "responsiveness", "training")
 
 
 def main() -> None:

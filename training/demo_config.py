@@ -30,7 +30,7 @@ class WholeConfig(StageConfig):
     """Second stage: whole canvases, `batch` breasts of two views a step, above the `cut`."""
 
     cut: int = Field(default=STAGES, ge=0, le=STAGES)
-    captions: int = Field(default=2, ge=1, description="sentences a view and step")
+    captions: int = Field(default=4, ge=2, description="a view and step, one about density")
     image_image: float = Field(default=IMAGE_IMAGE, ge=0)
     text_text: float = Field(default=TEXT_TEXT, ge=0)
 

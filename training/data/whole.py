@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from training.data.canvas_set import CanvasRecord
-from training.data.captioning import Caption, draw_captions
+from training.data.captioning import Caption, density_caption, draw_captions
 from training.data.facts import Facts, facts_of
 
 Features = NDArray[np.float16]
@@ -89,7 +89,10 @@ class BreastDataset(Dataset[BreastItem]):
         )
 
     def _sentences(self, rng: np.random.Generator, row: int) -> list[Caption]:
-        return draw_captions(rng, self._facts[row], local=False, count=self._captions)
+        """One is about density: it is in every image, and no crop could teach it."""
+        facts = self._facts[row]
+        drawn = draw_captions(rng, facts, local=False, count=self._captions - 1)
+        return [*drawn, density_caption(rng, facts)]
 
 
 def breast_pairs(records: Sequence[CanvasRecord]) -> list[tuple[int, int]]:

@@ -1,9 +1,10 @@
-"""What the processes of one run share: embeddings gathered with their gradients.
+"""What the processes of one run share: their number, and embeddings gathered with gradients.
 
 One process is a run of its own: everything here then gives back what it was given. Every process
 brings the same number of rows.
 """
 
+import os
 from typing import Any, cast
 
 import torch
@@ -58,3 +59,22 @@ def _gathered(local: Tensor) -> Tensor:
 
 def _running() -> bool:
     return dist.is_available() and dist.is_initialized()
+
+
+def launched_world() -> int:
+    """Processes that torchrun started for this run on all machines; 1 without torchrun."""
+    return int(os.environ["WORLD_SIZE"]) if dist.is_torchelastic_launched() else 1
+
+
+def launched_rank() -> int:
+    """Number of this process among them, from 0."""
+    return int(os.environ["RANK"]) if dist.is_torchelastic_launched() else 0
+
+
+def launched_machines() -> dict[str, Any]:
+    """The run's processes and machines as Lightning's Trainer wants them told."""
+    world = launched_world()
+    if world == 1:
+        return {"devices": 1}
+    local = int(os.environ["LOCAL_WORLD_SIZE"])
+    return {"devices": local, "num_nodes": world // local, "strategy": "ddp"}

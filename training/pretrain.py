@@ -21,12 +21,12 @@ from training.config import PretrainConfig
 from training.data.facts import UNSTATED, truth
 from training.data.pairs import MixedPairs, PairBatch
 from training.data.passes import PairFetch
-from training.distributed import gather
+from training.distributed import gather, launched_rank, launched_world
 from training.ema import Ema
 from training.losses import Truth, mammo_clip_loss
 from training.models.clip import Clip, pretrained, tokenizer_of
 from training.progress import Say
-from training.run import Plan, Report, fit, launched_rank, launched_world
+from training.run import Plan, Report, fit
 from training.schedule import learning_rate_factor
 from training.sources import open_pairs
 

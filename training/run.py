@@ -7,7 +7,6 @@ that was written down, mid-epoch too, and ends where an uninterrupted one does. 
 losses, towers or data.
 """
 
-import os
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -20,10 +19,10 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
-from torch import distributed
 from torch.utils.data import DataLoader
 
 from training.data.passes import Fetch, pass_loader
+from training.distributed import launched_machines
 from training.progress import Say
 
 LAST = "last.ckpt"
@@ -283,22 +282,3 @@ def fit(
             datamodule=Passes(fetch, plan),
             ckpt_path=last if last.exists() else None,
         )
-
-
-def launched_world() -> int:
-    """Processes that torchrun started for this run on all machines; 1 without torchrun."""
-    return int(os.environ["WORLD_SIZE"]) if distributed.is_torchelastic_launched() else 1
-
-
-def launched_rank() -> int:
-    """Number of this process among them, from 0."""
-    return int(os.environ["RANK"]) if distributed.is_torchelastic_launched() else 0
-
-
-def launched_machines() -> dict[str, Any]:
-    """The run's processes and machines as Lightning's Trainer wants them told."""
-    world = launched_world()
-    if world == 1:
-        return {"devices": 1}
-    local = int(os.environ["LOCAL_WORLD_SIZE"])
-    return {"devices": local, "num_nodes": world // local, "strategy": "ddp"}

@@ -17,8 +17,8 @@ from training.data.records import ImageRecord, Split
 from training.data.reports import read_reports
 from training.data.rsna import read_rsna
 from training.data.vindr import read_vindr
+from training.distributed import launched_world
 from training.progress import Say
-from training.run import launched_world
 
 Records = tuple[ImageRecord, ...]
 TABLES: dict[str, Callable[[DataSource, int, Say], Records]] = {

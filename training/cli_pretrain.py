@@ -40,3 +40,41 @@ def pretrain(
             run(chosen, work=work, say=typer.echo)
     except (ValidationError, ValueError, FileNotFoundError, AnotherRun) as error:
         raise typer.BadParameter(str(error)) from error
+
+
+@app.command()
+def publish(
+    config: Annotated[str, typer.Argument(help="The configuration that the run was made with.")],
+    work: Annotated[Path, typer.Option("--work", help="Of the run.")] = Path("build/pretrain"),
+    store: Annotated[Path, typer.Option("--store", help="Folder of the model versions.")] = Path(
+        "build/models"
+    ),
+    licence: Annotated[str, typer.Option(help="Name of the licence of your weights.")] = "private",
+    terms: Annotated[str, typer.Option(help="Its terms, in a sentence.")] = "Not to be passed on.",
+    prompts: Annotated[str, typer.Option(help="Prompt set of the findings.")] = "mammography",
+    half: Annotated[
+        bool, typer.Option("--half", help="Weights as float16: half the size on disk.")
+    ] = False,
+) -> None:
+    """Export a finished run to ONNX, check it against torch, and publish it as a model version."""
+    from model_store.manifest import Licence
+    from model_store.store import ModelStore, StoreError
+    from training.config import PretrainConfig
+    from training.export import ParityError
+    from training.publish import publish_run
+
+    try:
+        named = config.endswith(".toml")
+        chosen = PretrainConfig.read(Path(config)) if named else PretrainConfig.named(config)
+        version = publish_run(
+            chosen,
+            work=work,
+            store=ModelStore(store),
+            licence=Licence(name=licence, terms=terms),
+            prompts=prompts,
+            half_weights=half,
+            say=typer.echo,
+        )
+    except (ValueError, FileNotFoundError, StoreError, ParityError) as error:
+        raise typer.BadParameter(str(error)) from error
+    typer.echo(f"published {version.key}: {version.path}")

@@ -4,19 +4,15 @@ from importlib.metadata import version as package_version
 from pathlib import Path
 
 from model_store.cores import usable_cores
-from model_store.manifest import FACTOR, FILES, Licence, Manifest
+from model_store.manifest import Licence, Manifest
 from model_store.prompts import PromptSet
-from model_store.store import MANIFEST, sha256_of
 from training.card import model_card
 from training.data.phantom.study import GENERATOR
 from training.demo_config import DemoConfig
-from training.export import tensor_specs
+from training.manifests import draft, seal
 from training.models.clip import Clip
-from training.models.from_version import tower_note
 
 COMMAND = "mammoserve-train demo"
-UNKNOWN_DIGEST = "0" * 64
-STRIDE = 32
 LICENCE = Licence(
     name="Apache-2.0",
     terms="Towers start from EfficientNet-Lite0 (Google) and all-MiniLM-L6-v2 "
@@ -26,29 +22,14 @@ LICENCE = Licence(
 
 def draft_manifest(config: DemoConfig, prompts: PromptSet, *, model: Clip) -> Manifest:
     """All but digests, calibration, figures and costs."""
-    specs = tensor_specs(
-        config.recipe,
-        embedding_size=config.model.embedding_size,
-        channels=model.image.channels,
-        stride=STRIDE,
-    )
-    return Manifest.model_validate(
-        {
-            "name": config.name,
-            "version": config.version,
-            "family": "mammo-clip",
-            "description": "Demonstration model made on synthetic images. Of no diagnostic value.",
-            "licence": LICENCE,
-            "recipe": config.recipe,
-            **specs,
-            "embedding_size": config.model.embedding_size,
-            "text_max_tokens": config.model.text_max_tokens,
-            "logit_scale": float(model.logit_scale.detach()),
-            "findings": prompts.findings,
-            "default_negative": prompts.default_negative,
-            "files": dict.fromkeys(FILES, UNKNOWN_DIGEST),
-            "made_by": tower_note(model.image),
-        }
+    return draft(
+        model,
+        name=config.name,
+        version=config.version,
+        description="Demonstration model made on synthetic images. Of no diagnostic value.",
+        licence=LICENCE,
+        recipe=config.recipe,
+        prompts=prompts,
     )
 
 
@@ -59,11 +40,7 @@ def write_version(
     described = manifest.model_copy(
         update={"made_by": {**manifest.made_by, **_made_by(config), **made}}
     )
-    (staging / "MODEL_CARD.md").write_text(model_card(described), encoding="utf-8")
-    names = (*FILES, FACTOR) if manifest.factor else FILES
-    digests = {name: sha256_of(staging / name) for name in names}
-    final = Manifest.model_validate(described.model_dump() | {"files": digests})
-    (staging / MANIFEST).write_text(final.model_dump_json(indent=1), encoding="utf-8")
+    seal(staging, described, card=model_card(described))
 
 
 def _made_by(config: DemoConfig) -> dict[str, str | int | float | bool]:

@@ -1,0 +1,145 @@
+"""A pretraining run that is done -> a version that the service loads.
+
+The golden image is a phantom: no patient's pixels travel with a model.
+"""
+
+import json
+import shutil
+import tempfile
+from importlib.metadata import version as package_version
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from model_store.manifest import Licence, Manifest
+from model_store.prompts import PromptSet, read_prompt_set
+from model_store.store import ModelStore, ModelVersion
+from training.config import PretrainConfig
+from training.data.phantom.rules import STANDARD
+from training.data.phantom_canvases import Series, make_views
+from training.export import Golden, check_parity, export_towers, write_golden
+from training.manifests import draft, seal
+from training.models.clip import Clip
+from training.pretrain import MODEL, RUN
+from training.progress import Say
+
+GOLDEN_SERIES = 99
+CARD = """# {name}/{version}
+
+**{description}**
+
+Mammo-CLIP, image tower {tower} ({pooling} pooling), pretrained by `mammoserve-train pretrain` on:
+{data}.
+{steps} steps over {pairs} pairs an epoch, loss at the end {loss:.4f}.
+Torch and ONNX differ by {parity:.1e}.
+Not calibrated and not measured: `mammoserve-train evaluate all --model {name}/{version}` does that.
+Research use only, not for diagnosis.
+
+## Licence
+
+{licence}: {terms}
+"""
+
+
+class RunNotDone(ValueError):
+    """The folder holds no finished run."""
+
+    def __init__(self, work: Path) -> None:
+        super().__init__(
+            f"{work} holds no {RUN} and {MODEL}: let `mammoserve-train pretrain` end there first"
+        )
+
+
+def publish_run(
+    config: PretrainConfig,
+    *,
+    work: Path,
+    store: ModelStore,
+    licence: Licence,
+    prompts: str,
+    half_weights: bool,
+    say: Say,
+) -> ModelVersion:
+    """Export, check and publish as the next version of `config.name`.
+
+    `prompts` names a prompt set. Raises RunNotDone, ParityError, ValueError for an unknown prompt
+    set, and StoreError.
+    """
+    if not ((work / RUN).exists() and (work / MODEL).exists()):
+        raise RunNotDone(work)
+    known = store.versions(config.name)
+    version = str(int(known[-1]) + 1) if known else "1"
+    model = Clip(config.model)
+    model.text.base.load()
+    model.load_state_dict(torch.load(work / MODEL, weights_only=True), strict=True)
+    asked = read_prompt_set(prompts)
+    staging = Path(tempfile.mkdtemp(prefix="version-", dir=work))
+    try:
+        parity = _files(model, config, staging, prompts=asked, half_weights=half_weights)
+        say(f"export: torch and ONNX differ by {parity:.1e}")
+        manifest = _manifest(model, config, asked, version=version, licence=licence)
+        seal(staging, manifest, card=_card(manifest, config, work=work, parity=parity))
+        return store.publish(staging)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _files(
+    model: Clip,
+    config: PretrainConfig,
+    staging: Path,
+    *,
+    prompts: PromptSet,
+    half_weights: bool,
+) -> float:
+    """Graphs, tokenizer and golden file; the largest difference from torch."""
+    export_towers(model, staging, recipe=config.recipe, half_weights=half_weights)
+    series = Series(GOLDEN_SERIES, STANDARD, config.recipe)
+    with tempfile.TemporaryDirectory(dir=staging.parent) as folder:
+        record = make_views(series, 0, folder=Path(folder))[0]
+        canvas = np.load(Path(folder) / record.file)[None]
+    sentences = tuple(finding.positive[0] for finding in prompts.findings[:4])
+    golden = Golden(canvas, sentences)
+    max_tokens = config.model.text_max_tokens
+    parity = check_parity(model, staging, golden=golden, max_tokens=max_tokens)
+    write_golden(staging, golden, max_tokens=max_tokens)
+    return parity
+
+
+def _manifest(
+    model: Clip, config: PretrainConfig, prompts: PromptSet, *, version: str, licence: Licence
+) -> Manifest:
+    manifest = draft(
+        model,
+        name=config.name,
+        version=version,
+        description="Mammo-CLIP pretrained with mammoserve. Research use only.",
+        licence=licence,
+        recipe=config.recipe,
+        prompts=prompts,
+    )
+    made_by = {
+        "command": "mammoserve-train pretrain",
+        "config_digest": config.digest,
+        "seed": config.seed,
+        "torch": package_version("torch"),
+        "onnxruntime": package_version("onnxruntime"),
+    }
+    return manifest.model_copy(update={"made_by": manifest.made_by | made_by})
+
+
+def _card(manifest: Manifest, config: PretrainConfig, *, work: Path, parity: float) -> str:
+    outcome = json.loads((work / RUN).read_text(encoding="utf-8"))
+    return CARD.format(
+        **outcome,
+        name=manifest.name,
+        version=manifest.version,
+        description=manifest.description,
+        tower=config.model.image,
+        pooling=config.model.pooling,
+        data=", ".join(f"{source.set_name} ({source.kind})" for source in config.data),
+        parity=parity,
+        licence=manifest.licence.name,
+        terms=manifest.licence.terms,
+    )

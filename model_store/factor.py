@@ -13,9 +13,10 @@ open, what is done here, and the alternative (figures of each in training/LOG.md
   softmax(cosine / 0.07), which differ little where the best channels are equally near.
 - Sign: after the sum, what is below zero is 0 (features of SiLU towers can be negative). The
   alternative, absolute values, shows where a channel is off.
-- Position: cell i of the grid is centred at (i + 1/2) x stride of the canvas, which is where a
-  convolution with stride 32 looks; 48 cells of 32 px reach 16 px beyond 1520. Alternative: the grid
-  stretched over the canvas, up to half a cell off at the far edges.
+- Position: cell i of a heat map is centred at (i + 1/2) x stride of the canvas (48 cells of 32 px
+  reach 16 px beyond 1520), and the sum is moved there (`aligned`) from where the tower's own cells
+  are centred (`origin`, found by mirroring images: training.factor_origin). Alternative: the grid
+  stretched over the canvas, 16 px off for a tower whose cells are centred at i x stride.
 - Interpolation: bilinear. Alternative: nearest, whose boxes are whole cells.
 - Quantile: over the pixels inside the breast. Over the whole image, air included, the same 95 %
   would say less of the breast the smaller it is.
@@ -54,6 +55,8 @@ SMALLEST_CELLS = 0.25
 half its maximum: 4 times the area below (1 - x)(1 - y) = 1/2."""
 PLATEAU = 0.99
 """Share of the maximum from which a place counts as equally hot."""
+MIDDLE = (0.5, 0.5)
+"""Origin of a grid whose first cell is centred half a cell from the canvas's corner."""
 PRESENT = 0.5
 """Score from which a finding without a calibrated threshold counts as present."""
 
@@ -94,10 +97,12 @@ def heat_map(
     *,
     top_channels: int = TOP_CHANNELS,
     weighting: Weighting = Weighting.PLAIN,
+    origin: tuple[float, float] = MIDDLE,
 ) -> HeatMap:
     """Features (C, h, w), channel embeddings (C, D) of length 1, direction (D,) -> heat.
 
-    The direction need not be of length 1. Of equally near channels the first counts.
+    The direction need not be of length 1. Of equally near channels the first counts. `origin`: see
+    `aligned`.
     """
     length = max(float(np.linalg.norm(direction)), 1e-12)
     similarity = channel_embeddings @ (direction / np.float32(length))  # (C,)
@@ -108,11 +113,34 @@ def heat_map(
         weights = (odds / odds.sum()).astype(np.float32)
     total = np.einsum("k,khw->hw", weights, features[best], dtype=np.float32)
     return HeatMap(
-        grid=np.maximum(total, 0).astype(np.float32),
+        grid=aligned(np.maximum(total, 0), origin),
         channels=tuple(int(channel) for channel in best),
         weights=tuple(float(weight) for weight in weights),
         similarities=tuple(float(value) for value in similarity[best]),
     )
+
+
+def aligned(grid: F32, origin: tuple[float, float]) -> F32:
+    """(h, w) of a tower -> (h, w) whose cells lie side by side from the canvas's corner on.
+
+    `origin` (row, column): where the tower's first cell is centred, in cells; (0.5, 0.5) changes
+    nothing. Linear between neighbours, the outermost cells repeated beyond the edge.
+    """
+    rows, columns = (
+        _moving(count, MIDDLE[axis] - origin[axis]) for axis, count in enumerate(grid.shape)
+    )
+    return np.asarray(rows @ grid @ columns.T, np.float32)
+
+
+def _moving(count: int, step: float) -> F32:
+    """(n, n): row i takes what is at i + step, between its two neighbours."""
+    at = np.clip(np.arange(count) + step, 0, count - 1)
+    below = np.floor(at).astype(np.intp)
+    share = (at - below).astype(np.float32)
+    matrix = np.zeros((count, count), np.float32)
+    matrix[np.arange(count), below] += 1 - share
+    matrix[np.arange(count), np.minimum(below + 1, count - 1)] += share
+    return matrix
 
 
 def cell_px(length: int, cells: int) -> int:

@@ -154,6 +154,10 @@ class Factor(Frozen):
     weighting: Literal["plain", "softmax"] = "plain"
     quantile: float = Field(0.95, gt=0, lt=1, description="of the heat inside the breast")
     floor: float = Field(0.5, ge=0, lt=1, description="share of the maximum that a box reaches")
+    origin: tuple[float, float] = Field(
+        (0.5, 0.5),
+        description="(row, column) centre of the tower's first cell on the canvas, cells",
+    )
 
 
 class Manifest(Frozen):

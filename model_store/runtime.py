@@ -174,6 +174,7 @@ class ModelRuntime:
                 direction,
                 top_channels=factor.top_channels,
                 weighting=Weighting(factor.weighting),
+                origin=factor.origin,
             )
             for direction, head in zip(directions, heads, strict=True)
         ]

@@ -25,8 +25,8 @@ from torch import Tensor
 
 from model_store.arrays import F32
 from model_store.manifest import Frozen
-from training.factor_loss import best_channels, factor_loss
-from training.models.factor import Factor, Scale
+from training.factor_loss import factor_loss
+from training.models.factor import SMALLEST, Factor, Scale
 from training.progress import Say
 
 F16 = NDArray[np.float16]
@@ -42,19 +42,20 @@ class FactorConfig(Frozen):
     captions: int = Field(default=400, ge=1, description="different sentences that `*` learns from")
     placed: bool = Field(default=False, description="sentences of `*` say where")
     hidden: int = Field(default=128, ge=1)
-    scale: Scale = Scale.MAXIMUM
+    scale: Scale = Scale.TYPICAL
     channel_bias: bool = Field(default=True, description="the mapper knows which channel it sees")
-    epochs: int = Field(default=20, ge=1)
+    epochs: int = Field(default=12, ge=1)
     batch: int = Field(default=32, ge=2, description="images a step")
     channels: int = Field(default=320, ge=1, description="drawn a step; more than there are = all")
     sentences: int = Field(default=64, ge=1, description="drawn a step for the head `*`")
     shift: int = Field(default=12, ge=0, description="cells that maps are moved by at random")
     flips: bool = Field(default=True, description="maps are flipped at random, either way")
-    pool: int = Field(default=1, ge=1, description="nearest channels whose mean is the score")
+    pooling: Literal["smooth", "maximum"] = "smooth"
     learning_rate: float = Field(default=1e-3, gt=0)
+    channel_rate: float = Field(default=10, gt=0, description="learning rate of biases, in times")
     weight_decay: float = Field(default=0.01, ge=0)
     temperature: float = Field(default=0.07, gt=0)
-    top_channels: int = Field(default=3, ge=1)
+    top_channels: int = Field(default=10, ge=1)
     weighting: Literal["plain", "softmax"] = "plain"
     quantile: float = Field(default=0.95, gt=0, lt=1)
     floor: float = Field(default=0.5, ge=0, lt=1)
@@ -96,15 +97,20 @@ def train_factor(
         hidden=config.hidden,
         embedding_size=lessons[0].directions.shape[1],
         heads=len(lessons),
+        channels=features.shape[1],
         scale=config.scale,
-        channels=features.shape[1] if config.channel_bias else 0,
+        channel_bias=config.channel_bias,
     )
+    factor.typical.copy_(typical_lengths(features))
     optimiser = torch.optim.AdamW(
-        factor.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        _groups(factor, config), lr=config.learning_rate, weight_decay=config.weight_decay
     )
     steps = config.epochs * max(len(features) // config.batch, 1)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, max_lr=config.learning_rate, total_steps=steps, pct_start=0.1
+        optimiser,
+        max_lr=[group["lr"] for group in optimiser.param_groups],
+        total_steps=steps,
+        pct_start=0.1,
     )
     work.mkdir(parents=True, exist_ok=True)
     state = _State(factor, optimiser, schedule, path=work / "factor.pt")
@@ -114,6 +120,23 @@ def train_factor(
         seconds = time.monotonic() - started
         say(f"factor: epoch {epoch + 1}/{config.epochs}, loss {loss:.4f}, {seconds:.0f} s")
     return factor.eval()
+
+
+def _groups(factor: Factor, config: FactorConfig) -> list[dict[str, Any]]:
+    """A channel's own bias is moved by the steps that draw it alone: it takes larger ones."""
+    own = [] if factor.channel is None else [factor.channel]
+    shared = [parameter for name, parameter in factor.named_parameters() if name != "channel"]
+    faster = config.learning_rate * config.channel_rate
+    return [{"params": shared}, *({"params": [one], "lr": faster} for one in own)]
+
+
+def typical_lengths(features: F16) -> Tensor:
+    """(V, C, h, w) -> (C,) root mean square over the images of the maps' L2 norm."""
+    total = np.zeros(features.shape[1])
+    for row in features:
+        total += np.square(row, dtype=np.float32).sum(axis=(1, 2))
+    lengths = np.sqrt(total / len(features))
+    return torch.from_numpy(np.maximum(lengths, SMALLEST).astype(np.float32))
 
 
 @dataclass(slots=True)
@@ -216,11 +239,22 @@ def batch_loss(
     total = torch.zeros(())
     for head, (maps, lesson) in enumerate(zip(views, lessons, strict=True)):
         directions, truth = torch.from_numpy(lesson.directions), torch.from_numpy(lesson.truth)
-        with torch.no_grad():
-            embedded = factor.embed(maps, head, channels=channels)  # (N, c, D)
-            best = best_channels(embedded, directions, pool=config.pool)  # (N, M, pool)
-        images = torch.arange(len(maps))[:, None, None]
-        nearest = factor.embed(maps[images, best], head, channels=channels[best])
-        scores = (nearest * directions[None, :, None]).sum(3).mean(2) / config.temperature
+        if config.pooling == "smooth":
+            cosines = factor.embed(maps, head, channels=channels) @ directions.T  # (N, c, M)
+            scores = (cosines / config.temperature).logsumexp(dim=1)
+        else:
+            scores = _maximum(factor, maps, head, channels, directions) / config.temperature
         total = total + factor_loss(scores, true=truth == TRUE, false=truth == FALSE)
     return total
+
+
+def _maximum(
+    factor: Factor, maps: Tensor, head: int, channels: Tensor, directions: Tensor
+) -> Tensor:
+    """(N, M): the largest cosine of a channel, with gradient through the channels that have it."""
+    with torch.no_grad():
+        embedded = factor.embed(maps, head, channels=channels)  # (N, c, D)
+        best = (embedded @ directions.T).argmax(dim=1)  # (N, M)
+    images = torch.arange(len(maps))[:, None]
+    nearest = factor.embed(maps[images, best], head, channels=channels[best])  # (N, M, D)
+    return (nearest * directions).sum(dim=2)

@@ -54,7 +54,12 @@ def run_factor(folder: Path, features: F32) -> F32:
 
 
 def factor_entry(
-    features: TensorSpec, *, heads: Sequence[str], embedding_size: int, config: FactorConfig
+    features: TensorSpec,
+    *,
+    heads: Sequence[str],
+    embedding_size: int,
+    origin: tuple[float, float],
+    config: FactorConfig,
 ) -> Factor:
     """The manifest's entry: tensors, heads, and how channels become heat and boxes."""
     shape = ("N", len(heads), features.shape[1], embedding_size)
@@ -66,6 +71,7 @@ def factor_entry(
         weighting=config.weighting,
         quantile=config.quantile,
         floor=config.floor,
+        origin=origin,
     )
 
 

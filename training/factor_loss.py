@@ -25,8 +25,3 @@ def factor_loss(scores: Tensor, *, true: Tensor, false: Tensor) -> Tensor:
     gap = torch.where(counted, others[None] - scores, torch.zeros_like(scores))
     losses = torch.nn.functional.softplus(gap) * counted
     return losses.sum() / counted.sum().clamp(min=1)
-
-
-def best_channels(channels: Tensor, sentences: Tensor, *, pool: int = 1) -> Tensor:
-    """Channels (N, C, D), sentences (M, D) -> (N, M, pool) numbers of the nearest channels."""
-    return (channels @ sentences.T).topk(pool, dim=1).indices.transpose(1, 2)

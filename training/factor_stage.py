@@ -23,6 +23,7 @@ from training.factor import FactorConfig, train_factor
 from training.factor_export import export_factor, factor_entry
 from training.factor_features import cache_features
 from training.factor_lessons import make_lessons
+from training.factor_origin import measure_origin
 from training.progress import Say
 
 CARD = "MODEL_CARD.md"
@@ -44,6 +45,8 @@ def add_factor(
     runtime = ModelRuntime.load(ModelVersion(version.path, plain), threads=0, verify=False)
     chosen = choose_images(canvases, config.heads, count=config.images, seed=config.seed)
     features = cache_features(runtime, chosen, folder=work, say=say)
+    origin = measure_origin(runtime, [chosen.canvas(record) for record in chosen.records])
+    say(f"factor: cells are centred at ({origin[0]:.2f}, {origin[1]:.2f}) of a cell")
     lessons = make_lessons(
         runtime,
         [record.image for record in chosen.records],
@@ -62,7 +65,11 @@ def add_factor(
         f"{time.monotonic() - started:.0f} s in all"
     )
     return factor_entry(
-        spec, heads=config.heads, embedding_size=plain.embedding_size, config=config
+        spec,
+        heads=config.heads,
+        embedding_size=plain.embedding_size,
+        origin=origin,
+        config=config,
     )
 
 

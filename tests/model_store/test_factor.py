@@ -9,6 +9,7 @@ from model_store.arrays import F32
 from model_store.factor import (
     HeatBox,
     Weighting,
+    aligned,
     cell_px,
     gate,
     heat_boxes,
@@ -82,6 +83,28 @@ def test_a_cell_shows_on_the_canvas_where_its_convolution_looks() -> None:
     rows, columns = np.nonzero(on_canvas(grid, CANVAS) > 0.99 * on_canvas(grid, CANVAS).max())
     assert rows.mean() + 0.5 == pytest.approx(10.5 * 32, abs=0.01)
     assert columns.mean() + 0.5 == pytest.approx(5.5 * 32, abs=0.01)
+
+
+def test_a_grid_that_begins_at_the_corner_is_moved_by_half_a_cell() -> None:
+    grid = np.array([[8, 0, 0], [0, 4, 0]], np.float32)
+    np.testing.assert_array_equal(aligned(grid, (0.5, 0.5)), grid)
+    np.testing.assert_allclose(aligned(grid, (0, 0.5)), [[4, 2, 0], [0, 4, 0]])
+    np.testing.assert_allclose(aligned(grid, (0.5, 0.25)), [[6, 0, 0], [1, 3, 0]])
+    np.testing.assert_allclose(aligned(grid, (0.5, 1)), [[8, 4, 0], [0, 2, 2]])
+
+
+@pytest.mark.parametrize("origin", [(0.5, 0.5), (0.0, 0.06), (1.0, 0.5)])
+def test_heat_is_where_the_tower_looked(origin: tuple[float, float]) -> None:
+    rows, columns = (np.arange(n) + o for n, o in zip(GRID, origin, strict=True))
+    distance = (32 * rows[:, None] - 700) ** 2 + (32 * columns - 400) ** 2
+    features = np.exp(-distance / (2 * 60**2)).astype(np.float32)[None]
+    heat = heat_map(features, np.ones((1, 2), np.float32), np.ones(2, np.float32), origin=origin)
+    row, column = peak(heat.grid, INSIDE)
+    assert abs(row - 700) <= 16
+    assert abs(column - 400) <= 16
+    (box,) = heat_boxes(heat.grid, INSIDE)
+    assert (box.box[0] + box.box[2]) / 2 == pytest.approx(700, abs=6)
+    assert (box.box[1] + box.box[3]) / 2 == pytest.approx(400, abs=6)
 
 
 @pytest.mark.parametrize("place", [(200, 300), (1490, 40), (760, 880)])

@@ -13,10 +13,12 @@ from model_store.arrays import F32, U8
 from model_store.breast import breast_mask
 from model_store.factor import (
     FLOOR,
+    MIDDLE,
     QUANTILE,
     Bool,
     HeatBox,
     Weighting,
+    aligned,
     gate,
     head_of,
     heat_boxes,
@@ -81,6 +83,7 @@ class FactorHeat:
                 positive_direction(question, self.sentences),
                 top_channels=factor.top_channels,
                 weighting=Weighting(factor.weighting),
+                origin=factor.origin,
             ).grid
             for head, question in zip(heads, questions, strict=True)
         ]
@@ -92,15 +95,19 @@ class GradCamHeat:
 
     tower: ImageEncoder
     sentences: dict[str, F32]
+    origin: tuple[float, float]
 
     def __call__(self, features: F32, questions: Sequence[Question]) -> list[F32]:
         """No finding needs a head of its own here."""
         return [
-            grad_cam(
-                self.tower,
-                features,
-                positive=positive_direction(question, self.sentences),
-                negative=positive_direction(_opposite(question), self.sentences),
+            aligned(
+                grad_cam(
+                    self.tower,
+                    features,
+                    positive=positive_direction(question, self.sentences),
+                    negative=positive_direction(_opposite(question), self.sentences),
+                ),
+                self.origin,
             )
             for question in questions
         ]
@@ -130,7 +137,8 @@ def look_at(
     if runtime.heads:
         makers[FACTOR] = FactorHeat(runtime, vectors)
     if tower is not None:
-        makers[GRAD_CAM] = GradCamHeat(tower, vectors)
+        factor = runtime.manifest.factor
+        makers[GRAD_CAM] = GradCamHeat(tower, vectors, factor.origin if factor else MIDDLE)
     looks: Looks = {(method, q.name): [] for method in makers for q in questions}
     tell = counter(say, "localisation")
     for number, record in enumerate(canvases.records, start=1):

@@ -23,6 +23,7 @@ SMALLEST = 1e-6
 class Scale(StrEnum):
     """What every map (h x w) is divided by before the mapper."""
 
+    TYPICAL = "typical"  # the channel's L2 norm over the training images: strength shows, evenly
     LENGTH = "length"  # its L2 norm: where it fires, not how strongly
     MAXIMUM = "maximum"  # its largest magnitude: likewise, and a blob's extent shows
     DEVIATION = "deviation"  # less its mean, by its standard deviation
@@ -32,6 +33,8 @@ class Scale(StrEnum):
 class Factor(nn.Module):
     """K heads over maps of P positions: `first` of all heads is one matrix, `second` one a head."""
 
+    typical: Tensor
+
     def __init__(
         self,
         *,
@@ -39,8 +42,9 @@ class Factor(nn.Module):
         hidden: int,
         embedding_size: int,
         heads: int,
-        scale: Scale = Scale.LENGTH,
-        channels: int = 0,
+        channels: int,
+        scale: Scale = Scale.TYPICAL,
+        channel_bias: bool = True,
     ) -> None:
         super().__init__()
         self.heads, self.hidden, self.scale = heads, hidden, scale
@@ -48,11 +52,12 @@ class Factor(nn.Module):
         self.second = nn.Parameter(torch.empty(heads, hidden, embedding_size))
         self.bias = nn.Parameter(torch.zeros(heads, 1, embedding_size))
         nn.init.normal_(self.second, std=hidden**-0.5)
-        self.channel = nn.Parameter(torch.zeros(channels, heads * hidden)) if channels else None
+        self.channel = nn.Parameter(torch.zeros(channels, heads * hidden)) if channel_bias else None
+        self.register_buffer("typical", torch.ones(channels))
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, C, h, w) -> (N, K, C, D), L2-normalised."""
-        inner = self.first(self.scaled(features.flatten(2)))  # (N, C, K * hidden)
+        inner = self.first(self.scaled(features.flatten(2), self.typical))  # (N, C, K * hidden)
         if self.channel is not None:
             inner = inner + self.channel
         inner = (
@@ -64,14 +69,16 @@ class Factor(nn.Module):
         """Maps (..., P) of `channels` (...) through one head -> (..., D), L2-normalised."""
         rows = slice(head * self.hidden, (head + 1) * self.hidden)
         weight, bias = self.first.weight[rows], self.first.bias[rows]
-        inner = functional.linear(self.scaled(maps), weight, bias)
+        inner = functional.linear(self.scaled(maps, self.typical[channels]), weight, bias)
         if self.channel is not None:
             inner = inner + self.channel[:, rows][channels]
         outer = inner.relu() @ self.second[head] + self.bias[head]
         return functional.normalize(outer, dim=-1, eps=SMALLEST)
 
-    def scaled(self, maps: Tensor) -> Tensor:
-        """(..., P) -> (..., P), by `scale`."""
+    def scaled(self, maps: Tensor, typical: Tensor) -> Tensor:
+        """(..., P), and the channels' typical lengths (...) -> (..., P), by `scale`."""
+        if self.scale is Scale.TYPICAL:
+            return maps / typical[..., None]
         if self.scale is Scale.LENGTH:
             return functional.normalize(maps, dim=-1, eps=SMALLEST)
         if self.scale is Scale.MAXIMUM:

@@ -11,15 +11,16 @@ from training.models.factor import Factor, Scale
 N, C, H, W, HEADS, HIDDEN, D = 2, 6, 3, 4, 2, 16, 8
 
 
-def _factor(scale: Scale = Scale.NONE, *, channels: int = 0) -> Factor:
+def _factor(scale: Scale = Scale.NONE, *, channel_bias: bool = False) -> Factor:
     torch.manual_seed(0)
     factor = Factor(
         positions=H * W,
         hidden=HIDDEN,
         embedding_size=D,
         heads=HEADS,
+        channels=C,
         scale=scale,
-        channels=channels,
+        channel_bias=channel_bias,
     )
     if factor.channel is not None:
         torch.nn.init.normal_(factor.channel)
@@ -59,9 +60,11 @@ def test_heads_joined_and_viewed_anew_would_give_a_head_half_the_channels_of_bot
     torch.testing.assert_close(torch.stack(list(right.unbind(1)), dim=2)[:, :, 1], right[:, 1])
 
 
-@pytest.mark.parametrize("channels", [0, C])
-def test_one_head_alone_is_that_head_of_all(channels: int) -> None:
-    factor, features = _factor(Scale.MAXIMUM, channels=channels), _features()
+@pytest.mark.parametrize("scale", list(Scale))
+@pytest.mark.parametrize("channel_bias", [True, False])
+def test_one_head_alone_is_that_head_of_all(scale: Scale, channel_bias: bool) -> None:
+    factor, features = _factor(scale, channel_bias=channel_bias), _features()
+    factor.typical.copy_(torch.linspace(1, 3, C))
     for head in range(HEADS):
         alone = factor.embed(features.flatten(2), head, channels=torch.arange(C))
         torch.testing.assert_close(alone, factor(features)[:, head])
@@ -70,7 +73,8 @@ def test_one_head_alone_is_that_head_of_all(channels: int) -> None:
 def test_a_mapper_that_knows_its_channel_tells_equal_maps_apart() -> None:
     features = torch.ones(1, C, H, W)
     assert torch.unique(_factor()(features)[0, 0], dim=0).shape[0] == 1
-    assert torch.unique(_factor(channels=C)(features)[0, 0], dim=0).shape[0] == C
+    knowing = _factor(channel_bias=True)(features)[0, 0]
+    assert torch.unique(knowing, dim=0).shape[0] == C
 
 
 def test_maps_are_scaled_as_named() -> None:
@@ -80,6 +84,7 @@ def test_maps_are_scaled_as_named() -> None:
     np.testing.assert_allclose(_scaled(maps, Scale.DEVIATION).mean(axis=1), 0, atol=1e-6)
     np.testing.assert_allclose(_scaled(maps, Scale.DEVIATION).std(axis=1), 1, rtol=1e-5)
     np.testing.assert_allclose(_scaled(maps, Scale.NONE), maps)
+    np.testing.assert_allclose(_scaled(maps, Scale.TYPICAL), [[0, 1.5, 2], [0, -0.5, 0.25]])
 
 
 @pytest.mark.parametrize("scale", list(Scale))
@@ -94,4 +99,4 @@ def test_embeddings_are_of_length_one() -> None:
 
 
 def _scaled(maps: Tensor, scale: Scale) -> np.ndarray:
-    return np.asarray(_factor(scale).scaled(maps).detach())
+    return np.asarray(_factor(scale).scaled(maps, torch.tensor([2.0, 4.0])).detach())

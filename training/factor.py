@@ -32,6 +32,7 @@ from training.progress import Say
 F16 = NDArray[np.float16]
 I8 = NDArray[np.int8]
 TRUE, FALSE, NOT_KNOWN = 1, 0, -1
+QUIETEST = 0.01  # of the median of the channels' typical lengths
 
 
 class FactorConfig(Frozen):
@@ -131,12 +132,17 @@ def _groups(factor: Factor, config: FactorConfig) -> list[dict[str, Any]]:
 
 
 def typical_lengths(features: F16) -> Tensor:
-    """(V, C, h, w) -> (C,) root mean square over the images of the maps' L2 norm."""
+    """(V, C, h, w) -> (C,) root mean square over the images of the maps' L2 norm.
+
+    Not below a hundredth of the median: a channel that was silent in training may speak later, and
+    must not drown the others then.
+    """
     total = np.zeros(features.shape[1])
     for row in features:
         total += np.square(row, dtype=np.float32).sum(axis=(1, 2))
     lengths = np.sqrt(total / len(features))
-    return torch.from_numpy(np.maximum(lengths, SMALLEST).astype(np.float32))
+    least = max(QUIETEST * float(np.median(lengths)), SMALLEST)
+    return torch.from_numpy(np.maximum(lengths, least).astype(np.float32))
 
 
 @dataclass(slots=True)

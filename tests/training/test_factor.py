@@ -108,9 +108,11 @@ def test_the_smooth_score_is_the_logarithm_of_all_channels_exponentials() -> Non
 
 
 def test_a_channels_typical_length_is_the_root_mean_square_of_its_maps() -> None:
-    features = np.zeros((2, 2, 2, 2), np.float16)
+    features = np.zeros((2, 3, 2, 2), np.float16)
     features[0, 0], features[1, 0, 0, 0] = 1, 6  # lengths 2 and 6
-    np.testing.assert_allclose(typical_lengths(features), [np.sqrt((4 + 36) / 2), 1e-6])
+    features[:, 1] = 2  # length 4, and the third channel is silent
+    expected = [np.sqrt((4 + 36) / 2), 4, 0.04]
+    np.testing.assert_allclose(typical_lengths(features), expected, rtol=1e-6)
 
 
 def _batch() -> tuple[Factor, torch.Tensor, list[Lesson]]:

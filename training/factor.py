@@ -39,7 +39,7 @@ class FactorConfig(Frozen):
     """How the mapper learns, and how its channels are used afterwards."""
 
     heads: tuple[str, ...] = Field(default=("mass", "suspicious calcification", "*"), min_length=1)
-    images: int = Field(default=600, ge=2, description="at most; as many of each head's as may be")
+    images: int = Field(default=1000, ge=2, description="at most; as many of each head's as may be")
     captions: int = Field(default=400, ge=1, description="different sentences that `*` learns from")
     placed: bool = Field(default=False, description="sentences of `*` say where")
     hidden: int = Field(default=128, ge=1)
@@ -56,7 +56,7 @@ class FactorConfig(Frozen):
     channel_rate: float = Field(default=10, gt=0, description="learning rate of biases, in times")
     weight_decay: float = Field(default=0.01, ge=0)
     temperature: float = Field(default=0.07, gt=0)
-    top_channels: int = Field(default=10, ge=1)
+    top_channels: int = Field(default=3, ge=1)
     weighting: Literal["plain", "softmax"] = "plain"
     quantile: float = Field(default=0.95, gt=0, lt=1)
     floor: float = Field(default=0.5, ge=0, lt=1)

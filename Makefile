@@ -41,7 +41,7 @@ check: $(DEV)/.ready  ## lint, format, types, layering
 	$(DEV)/bin/lint-imports
 bench: $(DEV)/.ready  ## speed and memory, as ratios in one run
 	$(DEV)/bin/python -m bench $(ARGS)
-train: $(DEV)/.ready  ## make the demo model again from nothing (about half an hour on 2 cores)
+train: $(DEV)/.ready  ## make the demo model again from nothing (over an hour on 2 cores)
 	$(DEV)/bin/mammoserve-train demo $(ARGS)
 lock: $(DEV)/.ready  ## compile the hashed lock files
 	$(DEV)/bin/python $(PIP) install pip-tools

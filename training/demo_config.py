@@ -30,7 +30,9 @@ class WholeConfig(StageConfig):
     """Second stage: whole canvases, `batch` breasts of two views a step, above the `cut`."""
 
     cut: int = Field(default=STAGES, ge=0, le=STAGES)
-    captions: int = Field(default=4, ge=2, description="a view and step, one about density")
+    captions: int = Field(
+        default=6, ge=4, description="a view and step; one each on mass, calcification, density"
+    )
     image_image: float = Field(default=IMAGE_IMAGE, ge=0)
     text_text: float = Field(default=TEXT_TEXT, ge=0)
 

@@ -61,7 +61,8 @@ class WholeStage(Stage):
 
     def training_step(self, batch: BreastBatch, index: int) -> Tensor:  # noqa: ARG002  Lightning's
         """Mean of the loss over the rounds of sentences."""
-        embedded = upper(self.model.image, batch.images.float(), self._whole.cut).embedding
+        lower = batch.images.float().to(memory_format=torch.channels_last)
+        embedded = upper(self.model.image, lower, self._whole.cut).embedding
         images = embedded.unflatten(0, (VIEWS, -1))  # (2, N, D)
         claims = batch.claims
         texts = self.embed_texts(batch.texts).unflatten(0, claims.shape[:3])  # (2, R, N, D)

@@ -29,7 +29,7 @@ def test_an_unknown_key_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_a_value_out_of_range_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "wrong.toml"
-    path.write_text(DEMO.read_text().replace("size_px = 288", "size_px = 289"))
+    path.write_text(DEMO.read_text().replace("size_px = 256", "size_px = 257"))
     with pytest.raises(ValidationError, match="multiple of 32"):
         DemoConfig.read(path)
 

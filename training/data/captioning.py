@@ -30,13 +30,22 @@ from training.data.sentences import (
     SIDES,
 )
 
-__all__ = ["Caption", "draw_captions", "report_caption", "report_of", "shuffle_sentences"]
+__all__ = [
+    "Caption",
+    "draw_captions",
+    "main_captions",
+    "report_caption",
+    "report_of",
+    "shuffle_sentences",
+]
 
 WEIGHT_PRESENT, WEIGHT_ABSENT, WEIGHT_RARELY_ABSENT = 4.0, 1.0, 0.4
 WEIGHT_DENSITY, WEIGHT_MALIGNANCY, WEIGHT_NORMAL = 1.2, 0.8, 1.0
 WEIGHT_REPORT, WEIGHT_SIDE = 1.5, 0.1
 """How often a topic is drawn against the others that are known of an image."""
 BENIGN_SHARE, NORMAL_SHARE, DENSITY_SHARE = 0.3, 0.4, 0.5
+MAIN = (Category.MASS, Category.CALCIFICATION)
+"""What is asked most, denied most, and worth a sentence of its own about every image."""
 
 
 def draw_captions(
@@ -54,6 +63,15 @@ def draw_captions(
         len(topics), size=min(count, len(topics)), replace=False, p=weights / weights.sum()
     )
     return [topics[int(index)][1](rng, facts) for index in drawn]
+
+
+def main_captions(rng: np.random.Generator, facts: Facts, *, local: bool) -> list[Caption]:
+    """One caption on each MAIN finding that is known to be there or not.
+
+    Drawn topics speak of a mass in one sentence out of five, too seldom to learn it (LOG.md).
+    """
+    told = [category for category in MAIN if can_be_told(facts, category)]
+    return [told_caption(rng, facts, category=category, local=local) for category in told]
 
 
 Draw = Callable[[np.random.Generator, Facts], Caption]
@@ -81,8 +99,7 @@ def _topics(facts: Facts, *, local: bool) -> list[tuple[float, Draw]]:
 def _weight(facts: Facts, category: Category) -> float:
     if facts[PRESENCE[category]] == PRESENT:
         return WEIGHT_PRESENT
-    often = category in (Category.MASS, Category.CALCIFICATION)
-    return WEIGHT_ABSENT if often else WEIGHT_RARELY_ABSENT
+    return WEIGHT_ABSENT if category in MAIN else WEIGHT_RARELY_ABSENT
 
 
 def is_normal(facts: Facts) -> bool:

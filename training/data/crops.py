@@ -13,16 +13,19 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from training.data.canvas_set import CanvasRecord, CanvasSet
-from training.data.captioning import Caption, draw_captions
+from training.data.captioning import Caption, draw_captions, main_captions
 from training.data.facts import Facts, crop_facts, facts_of
 from training.data.records import Box, Category
 
 SHOWN, HIDDEN = 0.6, 0.05
 """A crop shows a finding from this share of its box on, and not up to that; between: drawn anew."""
 TRIES = 40
-ANYWHERE = 0.3  # share of crops that look for no finding
+ANYWHERE = 0.4  # share of crops that look for no finding
+AIM = {Category.MASS: 4.0, Category.CALCIFICATION: 2.0, Category.LYMPH_NODE: 1.5}
+"""How often a category is looked for, against 1 for any other."""
+TURNED = 0.5  # rows and columns change places
 BREAST_LEVEL, BREAST_SHARE = 40, 0.5  # a random crop is at least half breast
-CAPTIONS = 3
+CAPTIONS = 2  # drawn, beside those on the main findings
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,10 @@ Boxes = Mapping[Category, Sequence[Box]]
 
 
 class CropDataset(Dataset[Item]):
-    """Crops around findings, each category as often as the others, and anywhere in a breast."""
+    """Crops around findings, a category as often as AIM has it, and anywhere in a breast.
+
+    Turned and mirrored at random: a crop shows neither side nor direction.
+    """
 
     def __init__(
         self, canvases: CanvasSet, *, size_px: int, length: int, seed: Sequence[int]
@@ -81,6 +87,8 @@ class CropDataset(Dataset[Item]):
             for category in Category
         }
         self._categories = [category for category, rows in self._rows.items() if rows]
+        aims = np.array([AIM.get(category, 1.0) for category in self._categories])
+        self._aims = aims / max(aims.sum(), 1.0)
 
     def __len__(self) -> int:
         return self._length
@@ -98,7 +106,7 @@ class CropDataset(Dataset[Item]):
         """Which canvas, and which finding's box the crop shall show."""
         if not self._categories or rng.random() < ANYWHERE:
             return int(rng.integers(len(self._boxes))), None
-        category = self._categories[int(rng.integers(len(self._categories)))]
+        category = self._categories[int(rng.choice(len(self._categories), p=self._aims))]
         row = self._rows[category][int(rng.integers(len(self._rows[category])))]
         boxes = self._boxes[row][category]
         return row, boxes[int(rng.integers(len(boxes)))]
@@ -117,8 +125,10 @@ class CropDataset(Dataset[Item]):
         if box is None and (crop[::16, ::16] > BREAST_LEVEL).mean() < BREAST_SHARE:
             return None
         crop = crop[:: rng.choice([1, -1]), :: rng.choice([1, -1])]
+        crop = crop.T if rng.random() < TURNED else crop
         facts = crop_facts(self._facts[row], shown)
-        captions = draw_captions(rng, facts, local=True, count=CAPTIONS)
+        drawn = draw_captions(rng, facts, local=True, count=CAPTIONS)
+        captions = [*main_captions(rng, facts, local=True), *drawn]
         return Item(np.ascontiguousarray(crop), record.low, record.high, facts, captions)
 
 

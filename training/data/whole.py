@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from training.data.canvas_set import CanvasRecord
-from training.data.captioning import Caption, density_caption, draw_captions
+from training.data.captioning import Caption, density_caption, draw_captions, main_captions
 from training.data.facts import Facts, facts_of
 
 Features = NDArray[np.float16]
@@ -89,10 +89,11 @@ class BreastDataset(Dataset[BreastItem]):
         )
 
     def _sentences(self, rng: np.random.Generator, row: int) -> list[Caption]:
-        """One is about density: it is in every image, and no crop could teach it."""
+        """The main findings, drawn ones, and density: in every image, taught by no crop."""
         facts = self._facts[row]
-        drawn = draw_captions(rng, facts, local=False, count=self._captions - 1)
-        return [*drawn, density_caption(rng, facts)]
+        main = main_captions(rng, facts, local=False)
+        drawn = draw_captions(rng, facts, local=False, count=self._captions - len(main) - 1)
+        return [*main, *drawn, density_caption(rng, facts)]
 
 
 def breast_pairs(records: Sequence[CanvasRecord]) -> list[tuple[int, int]]:

@@ -2,11 +2,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.ndimage import center_of_mass, label
 
 from tests.training.canvas_factory import HEIGHT, WIDTH, make_set
 from training.data.canvas_set import CanvasSet
-from training.data.crops import CropDataset, collate, shown_in, shown_share
-from training.data.facts import PRESENCE, truth
+from training.data.crops import AIM, ANYWHERE, CropDataset, collate, shown_in, shown_share
+from training.data.facts import PRESENCE, PRESENT, Attribute, truth
 from training.data.records import Box, Category
 
 MASS = Box(40, 30, 60, 50)
@@ -34,13 +35,37 @@ def test_a_crop_says_a_mass_only_where_it_shows_one(canvases: CanvasSet) -> None
     assert min(said.values()) >= 10
 
 
-def test_each_category_is_aimed_at_as_often_as_the_others(canvases: CanvasSet) -> None:
-    crops = CropDataset(canvases, size_px=32, length=300, seed=[2])
+def test_a_category_is_aimed_at_as_often_as_said(canvases: CanvasSet) -> None:
+    crops = CropDataset(canvases, size_px=32, length=400, seed=[2])
     facts = np.stack([crops[index].facts for index in range(len(crops))])
-    shares = [
-        float((facts[:, PRESENCE[c]] == 1).mean()) for c in (Category.MASS, Category.CALCIFICATION)
-    ]
-    assert all(0.25 <= share <= 0.5 for share in shares)
+    mass, calcification = (
+        float((facts[:, PRESENCE[category]] == PRESENT).mean())
+        for category in (Category.MASS, Category.CALCIFICATION)
+    )
+    aimed = (1 - ANYWHERE) / (AIM[Category.MASS] + AIM[Category.CALCIFICATION])
+    assert mass == pytest.approx(aimed * AIM[Category.MASS], abs=0.1)
+    assert calcification == pytest.approx(aimed * AIM[Category.CALCIFICATION], abs=0.1)
+
+
+def test_every_crop_is_told_whether_it_shows_each_main_finding(canvases: CanvasSet) -> None:
+    crops = CropDataset(canvases, size_px=32, length=20, seed=[6])
+    for index in range(len(crops)):
+        item = crops[index]
+        for column in (Attribute.MASS, Attribute.CALCIFICATION):
+            assert any(caption.claims[column] == item.facts[column] for caption in item.captions)
+
+
+def test_crops_are_turned_and_mirrored(canvases: CanvasSet) -> None:
+    crops = CropDataset(canvases, size_px=96, length=60, seed=[7])  # holds mass and cluster whole
+    steps = set()
+    for index in range(len(crops)):
+        found = label(crops[index].image == 220)[0]
+        if found.max() == 2:
+            mass, cluster = center_of_mass(np.ones_like(found), found, (1, 2))
+            if (found == 1).sum() < (found == 2).sum():
+                mass, cluster = cluster, mass
+            steps.add(tuple(np.round(np.subtract(cluster, mass)).astype(int)))
+    assert steps >= {(45, 25), (45, -25), (-45, 25), (25, 45), (-25, 45)}
 
 
 def test_item_and_epoch_decide_a_crop_and_nothing_else(canvases: CanvasSet) -> None:

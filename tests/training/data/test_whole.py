@@ -36,13 +36,13 @@ def test_a_breast_with_one_view_is_left_out(canvases: CanvasSet) -> None:
 def test_an_epoch_shows_every_breast_once_with_sentences_that_are_true(
     canvases: CanvasSet,
 ) -> None:
-    breasts = BreastDataset(canvases.records, features_of(canvases), length=6, captions=2, seed=[1])
+    breasts = BreastDataset(canvases.records, features_of(canvases), length=6, captions=4, seed=[1])
     batch = collate_breasts([breasts[index] for index in range(6)])
     seen = batch.images[:, 0, 0, 0].tolist()
     assert sorted(seen) == list(range(12))
     assert [row + 1 for row in seen[:6]] == seen[6:]  # MLO follows CC in the set
-    assert batch.claims.shape[:3] == (2, 2, 6)
-    assert len(batch.texts) == 24
+    assert batch.claims.shape[:3] == (2, 4, 6)
+    assert len(batch.texts) == 48
     for view in range(2):
         for row in batch.claims[view]:
             assert truth(batch.facts[view], row).diagonal().all()

@@ -15,6 +15,7 @@ measured on the same resamples. Knows nothing of models.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,14 +90,15 @@ def _figures(
             continue
         rng = np.random.default_rng(seed)
         measured = interval(statistic, patients=patients, rng=rng, resamples=resamples)
-        figures.append(figure.measured(measured, note=f"{boxed} images with a box"))
+        figures.append(_counted(figure.measured(measured), boxed=boxed))
     return figures
 
 
 def _differences(
     finding: str, looks: Sequence[Look], others: Sequence[Look], *, seed: int, resamples: int
 ) -> list[Figure]:
-    if not any(look.truths for look in looks):
+    boxed = sum(bool(look.truths) for look in looks)
+    if not boxed:
         return []
     patients = [look.patient for look in looks]
     other = statistics(others)
@@ -110,8 +112,15 @@ def _differences(
             resamples=resamples,
         )
         figure = Figure(PART, finding, f"{FACTOR} less {GRAD_CAM}", name)
-        figures.append(figure.measured(measured))
+        figures.append(_counted(figure.measured(measured), boxed=boxed))
     return figures
+
+
+def _counted(figure: Figure, *, boxed: int) -> Figure:
+    """A rate rests on the images with a box, a mAP on all of them."""
+    if figure.metric.startswith("mAP"):
+        return replace(figure, note=f"{boxed} images with a box")
+    return replace(figure, n=boxed)
 
 
 def _points(look: Look) -> bool:

@@ -48,14 +48,14 @@ class MiniatureConfig(Frozen):
     seed: int = 10
     recipe: Recipe = Recipe(height_px=384, width_px=224)
     text_series: int = 31
-    text_studies: int = Field(default=200, ge=1)
+    text_studies: int = Field(default=300, ge=1)
     label_series: int = 32
-    label_studies: int = Field(default=200, ge=1)
+    label_studies: int = Field(default=300, ge=1)
     probe_series: int = 33
     train_studies: int = Field(default=120, ge=3)
     validation_studies: int = Field(default=40, ge=1)
     test_studies: int = Field(default=140, ge=1)
-    epochs: int = Field(default=8, ge=1)
+    epochs: int = Field(default=12, ge=1)
     batch: int = Field(default=20, ge=2)
     learning_rate: float = Field(default=3e-4, gt=0)
     targets: tuple[str, ...] = ("mass", "architectural distortion", "density")

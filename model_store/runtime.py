@@ -25,7 +25,7 @@ from model_store.graphs import (
     check_contract,
     open_session,
 )
-from model_store.manifest import FACTOR, Manifest
+from model_store.manifest import FACTOR, Factor, Manifest
 from model_store.store import ModelVersion, verify_files
 from model_store.text import Tokenizer
 
@@ -150,10 +150,6 @@ class ModelRuntime:
         """Heads of Mammo-FActOR in the order of the graph; empty for a version without one."""
         return self.manifest.factor.heads if self.manifest.factor else ()
 
-    def heat_maps(self, canvas: U8, directions: F32, heads: Sequence[str]) -> list[HeatMap]:
-        """Heat of S sentences on one canvas: what `look` gives without the embedding."""
-        return self.look(canvas, directions, heads)[1]
-
     def look(self, canvas: U8, directions: F32, heads: Sequence[str]) -> tuple[F32, list[HeatMap]]:
         """(H, W) uint8, directions (S, D), a head each -> embedding (D,), and S heat maps.
 
@@ -161,15 +157,17 @@ class ModelRuntime:
         of scoring.positive_direction, heads those of factor.head_of. ValueError for a head that
         the version does not have, BadEmbedding where a graph answers something not finite.
         """
-        factor = self.manifest.factor
-        if factor is None or not set(heads) <= set(factor.heads):
-            asked, has = ", ".join(sorted(set(heads))), ", ".join(self.heads) or "none"
-            raise ValueError(f"{self.version.key} has the heads {has}; asked for {asked}")
+        self._known_heads(heads)
         out = self.run_images(canvas[np.newaxis], outputs=(EMBEDDING, FEATURES))
-        channels = self.embed_channels(out[FEATURES])[0]  # (K, C, D)
-        return out[EMBEDDING][0], [
+        return out[EMBEDDING][0], self.heat_maps(out[FEATURES][0], directions, heads)
+
+    def heat_maps(self, features: F32, directions: F32, heads: Sequence[str]) -> list[HeatMap]:
+        """The same from the features (C, h, w) of a canvas that has been looked at before."""
+        factor = self._known_heads(heads)
+        channels = self.embed_channels(features[np.newaxis])[0]  # (K, C, D)
+        return [
             heat_map(
-                out[FEATURES][0],
+                features,
                 channels[factor.heads.index(head)],
                 direction,
                 top_channels=factor.top_channels,
@@ -178,6 +176,13 @@ class ModelRuntime:
             )
             for direction, head in zip(directions, heads, strict=True)
         ]
+
+    def _known_heads(self, heads: Sequence[str]) -> Factor:
+        factor = self.manifest.factor
+        if factor is None or not set(heads) <= set(factor.heads):
+            asked, has = ", ".join(sorted(set(heads))), ", ".join(self.heads) or "none"
+            raise ValueError(f"{self.version.key} has the heads {has}; asked for {asked}")
+        return factor
 
     def embed_channels(self, features: F32) -> F32:
         """(N, C, h, w) float32 -> (N, K, C, D) float32, L2-normalised, by factor.onnx."""

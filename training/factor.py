@@ -5,15 +5,17 @@ statistics are constants of image.onnx. (The reference keeps its frozen encoder 
 and the statistics drift.) The graph's features go to disk as float16, 3.6 MB an image of
 1280 x 48 x 29.
 
-A step: the embeddings of all channels without gradient, then of each image and sentence's nearest
-channels alone with gradient. That is the gradient of the maximum over channels, at a third of its
-price. Knows nothing of captions, data sets or versions.
+A step: the embeddings of the channels drawn for it, and their smooth maximum. With the paper's hard
+maximum (`pooling="maximum"`), all embeddings without gradient, then those of each image and
+sentence's nearest channels alone with gradient: the same gradient at a third of its price. Knows
+nothing of captions, data sets or versions.
 """
 
 import time
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -89,20 +91,11 @@ def train_factor(
     """Features (V, C, h, w) of the frozen tower -> a mapper with a head a lesson, in their order.
 
     Writes WORK/factor.pt after every epoch and goes on from there: killed and begun again it ends
-    with the same weights. Epoch e sees an order and channels that depend on (seed, e) alone.
+    with the same weights; one of other features, lessons or settings is begun anew. Epoch e sees
+    an order and channels that depend on (seed, e) alone.
     """
     started = time.monotonic()
-    torch.manual_seed(config.seed)
-    factor = Factor(
-        positions=features.shape[2] * features.shape[3],
-        hidden=config.hidden,
-        embedding_size=lessons[0].directions.shape[1],
-        heads=len(lessons),
-        channels=features.shape[1],
-        scale=config.scale,
-        channel_bias=config.channel_bias,
-    )
-    factor.typical.copy_(typical_lengths(features))
+    factor = _new_factor(features, lessons, config)
     optimiser = torch.optim.AdamW(
         _groups(factor, config), lr=config.learning_rate, weight_decay=config.weight_decay
     )
@@ -114,13 +107,39 @@ def train_factor(
         pct_start=0.1,
     )
     work.mkdir(parents=True, exist_ok=True)
-    state = _State(factor, optimiser, schedule, path=work / "factor.pt")
+    made_of = _digest(factor, lessons, config)
+    state = _State(factor, optimiser, schedule, path=work / "factor.pt", made_of=made_of)
     for epoch in range(state.load(), config.epochs):
         loss = _epoch(state, features, lessons, config, epoch=epoch)
         state.save(epoch + 1)
         seconds = time.monotonic() - started
         say(f"factor: epoch {epoch + 1}/{config.epochs}, loss {loss:.4f}, {seconds:.0f} s")
     return factor.eval()
+
+
+def _new_factor(features: F16, lessons: Sequence[Lesson], config: FactorConfig) -> Factor:
+    """Before its first step; the same for the same seed, whatever torch drew before."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        factor = Factor(
+            positions=features.shape[2] * features.shape[3],
+            hidden=config.hidden,
+            embedding_size=lessons[0].directions.shape[1],
+            heads=len(lessons),
+            channels=features.shape[1],
+            scale=config.scale,
+            channel_bias=config.channel_bias,
+        )
+    factor.typical.copy_(typical_lengths(features))
+    return factor
+
+
+def _digest(factor: Factor, lessons: Sequence[Lesson], config: FactorConfig) -> str:
+    """Of what a run is made of: settings, lessons, and features by their typical lengths."""
+    parts = [config.digest.encode(), factor.typical.numpy().tobytes()]
+    for lesson in lessons:
+        parts += [lesson.head.encode(), lesson.directions.tobytes(), lesson.truth.tobytes()]
+    return sha256(b"".join(sha256(part).digest() for part in parts)).hexdigest()
 
 
 def _groups(factor: Factor, config: FactorConfig) -> list[dict[str, Any]]:
@@ -153,12 +172,15 @@ class _State:
     optimiser: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
     path: Path
+    made_of: str
 
     def load(self) -> int:
-        """Take up the last checkpoint; how many epochs are done."""
+        """Take up the last checkpoint, if it is of the same run; how many epochs are done."""
         if not self.path.exists():
             return 0
         stored: dict[str, Any] = torch.load(self.path, weights_only=True)
+        if stored.get("made_of") != self.made_of:
+            return 0
         self.factor.load_state_dict(stored["factor"], strict=True)
         self.optimiser.load_state_dict(stored["optimiser"])
         self.schedule.load_state_dict(stored["schedule"])
@@ -171,6 +193,7 @@ class _State:
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
             "epochs": epochs,
+            "made_of": self.made_of,
         }
         partial = self.path.with_suffix(".part")
         torch.save(stored, partial)
@@ -209,9 +232,10 @@ def _view(rng: np.random.Generator, maps: F16, lesson: Lesson, config: FactorCon
 
 def _moved(rng: np.random.Generator, maps: F16, config: FactorConfig) -> F16:
     """(c, h, w) moved and flipped; what leaves is lost, zeros come in."""
-    down, right = rng.integers(-config.shift, config.shift + 1, size=2).tolist()
-    steps = rng.choice([-1, 1], size=2) if config.flips else (1, 1)
     height, width = maps.shape[1:]
+    farthest = np.minimum(config.shift, (height - 1, width - 1))
+    down, right = rng.integers(-farthest, farthest + 1).tolist()
+    steps = rng.choice([-1, 1], size=2) if config.flips else (1, 1)
     moved = np.zeros_like(maps)
     to_rows, from_rows = _overlap(down, height)
     to_columns, from_columns = _overlap(right, width)

@@ -4,10 +4,13 @@ Of a sentence m that is true of image n, over the images n' of the batch of whic
 
     L(n, m) = -log( e^S(n, m) / (e^S(n, m) + sum over n' of e^S(n', m)) )
 
-S = the largest cosine of a channel to the sentence, over the temperature; L is averaged over all
-true pairs. The reference writes the sum over the whole batch as e^(S (1 - y)), where every positive
-adds e^0 = 1 (Mammo-Factor.ipynb): a constant that says nothing of the images and keeps the loss of
-a batch of B positives from falling below log(1 + B e^-S). Here positives are not in the sum.
+S = the maximum over channels of the cosine to the sentence, over the temperature; by default a
+smooth one, the logarithm of the summed exponentials, since the hard maximum of the paper (the
+alternative) learned nothing on many channels (training/LOG.md, training.factor.batch_loss). L is
+averaged over all true pairs. The reference writes the sum over the whole batch as e^(S (1 - y)),
+where every positive adds e^0 = 1 (Mammo-Factor.ipynb): a constant that says nothing of the images
+and keeps the loss of a batch of B positives from falling below log(1 + B e^-S). Here positives are
+not in the sum.
 """
 
 import torch

@@ -55,7 +55,7 @@ def origin_along(straight: F32, mirrored: F32, *, axis: int, length: int) -> flo
         return MIDDLE[0]
     turned = np.flip(straight, axis)
     alike = [_alike(_moved(turned, step, axis), mirrored) for step in STEPS]
-    if max(alike) < SURE:
+    if max(alike) < SURE:  # or nothing at all to be seen
         return MIDDLE[0]
     step = float(STEPS[int(np.argmax(alike))])
     # p j' + o = L - (p j + o) and j' = (n - 1 - j) + step
@@ -73,4 +73,7 @@ def _moved(features: F32, step: float, axis: int) -> F32:
 
 def _alike(one: F32, other: F32) -> float:
     inner = (slice(None), slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN))
-    return float(np.corrcoef(one[inner].ravel(), other[inner].ravel())[0, 1])
+    first, second = one[inner].ravel(), other[inner].ravel()
+    if not (first.std() > 0 and second.std() > 0):
+        return 0.0
+    return float(np.corrcoef(first, second)[0, 1])

@@ -164,6 +164,25 @@ def test_a_cold_map_has_no_boxes() -> None:
     assert heat_boxes(_blob(600, 400), np.zeros(CANVAS, np.bool_)) == []
 
 
+@pytest.mark.parametrize("origin", [(0.5, 0.5), (0.03, 0.03)])
+@pytest.mark.parametrize("cells", [4, 8, 12])
+def test_a_lesion_that_is_its_own_quantile_has_its_box(
+    cells: int, origin: tuple[float, float]
+) -> None:
+    grid = np.zeros(GRID, np.float32)
+    grid[12 : 12 + cells, 6 : 6 + cells] = 6  # where ReLU6 saturates: 1 to 10 % of the canvas
+    (box,) = heat_boxes(aligned(grid, origin), INSIDE)
+    down, right = (32 * (centre - 0.5) for centre in origin)
+    top, left, side = 12 * 32 + down, 6 * 32 + right, 32 * cells
+    assert _overlap(box, (top, left, top + side, left + side)) > 0.8
+
+
+def test_heat_over_more_than_half_of_the_breast_shows_no_place() -> None:
+    grid = np.zeros(GRID, np.float32)
+    grid[:28] = 6
+    assert heat_boxes(grid, INSIDE) == []
+
+
 def test_boxes_end_with_the_canvas() -> None:
     (box,) = heat_boxes(_blob(1515, 905, sigma_px=90), INSIDE)
     assert box.box[2:] == CANVAS

@@ -46,7 +46,7 @@ def test_heat_maps_are_those_of_the_plain_graphs(
     canvas, directions = tiny_canvases(1, seed=3)[0], _directions(3)
     features = run_graph(version.file("image.onnx"), "features", image=canvas[None])
     channels = run_graph(version.file("factor.onnx"), "channel_embeddings", features=features)
-    heats = runtime.heat_maps(canvas, directions, ["*", "mass", "*"])
+    heats = runtime.look(canvas, directions, ["*", "mass", "*"])[1]
     for heat, direction, head in zip(heats, directions, (1, 0, 1), strict=True):
         expected = heat_map(features[0], channels[0, head], direction)
         assert heat.channels == expected.channels
@@ -64,7 +64,7 @@ def test_embedding_and_heat_come_of_one_look(runtime: ModelRuntime) -> None:
 def test_channels_that_add_up_are_as_many_as_the_manifest_says(version: ModelVersion) -> None:
     changed = _with_factor(version, top_channels=5, weighting="softmax")
     runtime = ModelRuntime.load(changed, threads=1, verify=False)
-    (heat,) = runtime.heat_maps(tiny_canvases(1)[0], _directions(1), ["*"])
+    (heat,) = runtime.look(tiny_canvases(1)[0], _directions(1), ["*"])[1]
     assert len(heat.channels) == 5
     assert sum(heat.weights) == pytest.approx(1)
 
@@ -74,11 +74,11 @@ def test_heads_are_named_and_an_unknown_one_is_refused(
 ) -> None:
     assert runtime.heads == HEADS
     with pytest.raises(ValueError, match=r"tiny/1 has the heads mass, \*; asked for calcif"):
-        runtime.heat_maps(tiny_canvases(1)[0], _directions(1), ["calcification"])
+        runtime.look(tiny_canvases(1)[0], _directions(1), ["calcification"])[1]
     plain = ModelRuntime.load(make_tiny_model(tmp_path, factor=False), threads=1)
     assert plain.heads == ()
     with pytest.raises(ValueError, match="has the heads none"):
-        plain.heat_maps(tiny_canvases(1)[0], _directions(1), ["*"])
+        plain.look(tiny_canvases(1)[0], _directions(1), ["*"])[1]
     with pytest.raises(ValueError, match=r"has no factor\.onnx"):
         plain.embed_channels(np.zeros((1, 8, 4, 3), np.float32))
 
@@ -182,4 +182,4 @@ def test_a_mapper_that_answers_nothing_finite_is_told(tmp_path: Path) -> None:
     onnx.save(graph, version.file("factor.onnx"))
     runtime = ModelRuntime.load(version, threads=1, verify=False)
     with pytest.raises(BadEmbedding):
-        runtime.heat_maps(tiny_canvases(1)[0], _directions(1), ["*"])
+        runtime.look(tiny_canvases(1)[0], _directions(1), ["*"])[1]

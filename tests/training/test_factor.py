@@ -184,6 +184,28 @@ def test_killed_and_begun_again_it_ends_with_the_same_weights(tmp_path: Path) ->
         torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
+def test_a_checkpoint_of_other_features_or_lessons_is_not_gone_on_with(tmp_path: Path) -> None:
+    features, truth, _ = _blobs(32, seed=0)
+    direction = np.eye(1, 16, dtype=np.float32)
+    config = CONFIG.model_copy(update={"epochs": 2, "batch": 16, "channels": 6})
+
+    def lines(features: np.ndarray, truth: np.ndarray) -> list[str]:
+        said: list[str] = []
+        lesson = Lesson("mass", direction, truth)
+        train_factor(features, [lesson], config, work=tmp_path, say=said.append)
+        return said
+
+    assert len(lines(features, truth)) == 2
+    assert len(lines(features, truth)) == 0
+    assert len(lines(2 * features, truth)) == 2
+    assert len(lines(2 * features, 1 - truth)) == 2
+
+
+def test_maps_smaller_than_the_shift_are_moved_as_far_as_they_reach(tmp_path: Path) -> None:
+    factor = _train(tmp_path, 1, images=32, shift=50)
+    assert all(torch.isfinite(weight).all() for weight in factor.parameters())
+
+
 class _Killed(Exception):
     pass
 

@@ -38,3 +38,8 @@ def test_features_that_do_not_mirror_leave_the_middle() -> None:
 def test_a_grid_too_small_to_compare_leaves_the_middle(tmp_path: Path) -> None:
     runtime = ModelRuntime.load(make_tiny_model(tmp_path), threads=1)
     assert measure_origin(runtime, list(tiny_canvases(2))) == (0.5, 0.5)
+
+
+def test_canvases_that_show_nothing_leave_the_middle() -> None:
+    blank = np.ones((6, 48, 24), np.float32)
+    assert origin_along(blank, blank, axis=1, length=LENGTH) == 0.5

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from model_store.factor import heat_boxes
 from model_store.golden import sample_channels
 from model_store.prompts import UnknownFinding
 from model_store.runtime import ModelRuntime
@@ -67,8 +66,9 @@ def test_the_next_version_has_factor_and_the_one_before_stays_as_it_was(
     assert "Mammo-FActOR" in made.file("MODEL_CARD.md").read_text()
     assert any("loss" in line and " s" in line for line in lines)
     canvas = np.asarray(canvases.canvas(canvases.records[0]))
-    (heat,) = runtime.heat_maps(canvas, np.ones((1, 16), np.float32), ["*"])
-    assert isinstance(heat_boxes(heat.grid, canvas > 40), list)
+    (heat,) = runtime.look(canvas, np.ones((1, 16), np.float32), ["*"])[1]
+    assert heat.grid.shape == runtime.manifest.image_outputs[1].shape[2:]
+    assert heat.grid.max() > 0
 
 
 def test_nothing_of_the_image_tower_moves_while_the_mapper_learns(

@@ -17,12 +17,10 @@ from model_store.factor import (
     QUANTILE,
     Bool,
     HeatBox,
-    Weighting,
     aligned,
     gate,
     head_of,
     heat_boxes,
-    heat_map,
     peak,
 )
 from model_store.graphs import EMBEDDING, FEATURES
@@ -71,22 +69,10 @@ class FactorHeat:
 
     def __call__(self, features: F32, questions: Sequence[Question]) -> list[F32]:
         """ValueError where no head answers a question."""
-        factor = self.runtime.manifest.factor
-        heads = [head_of(question, self.runtime.heads) for question in questions]
-        if factor is None or None in heads:
-            raise ValueError(f"{self.runtime.version.key} lacks a head for what is asked")
-        channels = self.runtime.embed_channels(features[np.newaxis])[0]  # (K, C, D)
-        return [
-            heat_map(
-                features,
-                channels[self.runtime.heads.index(str(head))],
-                positive_direction(question, self.sentences),
-                top_channels=factor.top_channels,
-                weighting=Weighting(factor.weighting),
-                origin=factor.origin,
-            ).grid
-            for head, question in zip(heads, questions, strict=True)
-        ]
+        heads = [head_of(question, self.runtime.heads) or "none" for question in questions]
+        asked = [positive_direction(question, self.sentences) for question in questions]
+        found = self.runtime.heat_maps(features, np.stack(asked), heads) if asked else []
+        return [heat.grid for heat in found]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -19,9 +19,9 @@ open, what is done here, and the alternative (figures of each in training/LOG.md
   stretched over the canvas, 16 px off for a tower whose cells are centred at i x stride.
 - Interpolation: bilinear. Alternative: nearest, whose boxes are whole cells.
 - Quantile: over the pixels inside the breast. Over the whole image, air included, the same 95 %
-  would say less of the breast the smaller it is. "Greater than" is read as "at least", up to
-  `PLATEAU` x the maximum: a lesion of more than 5 % of the breast in which the features saturate is
-  its own quantile, and nothing is greater.
+  would say less of the breast the smaller it is. Where more than 5 % of the breast are as hot as
+  the hottest place (a large lesion in which the features saturate) nothing is greater than the
+  quantile, and the floor alone decides.
 - Floor: pixels also reach `floor` x the maximum. Without it (0) a region is always 5 % of the
   breast, some 40 cells, where a mass of 13 mm fills 10.
 - Regions: all 8-connected ones of at least `smallest_cells` cells of area, best first. Alternative:
@@ -198,7 +198,9 @@ def heat_boxes(
     hottest = float(heat[kept].max(initial=0))
     if hottest <= 0 or np.median(heat[kept]) >= PLATEAU * hottest:
         return []
-    threshold = min(float(np.quantile(heat[kept], quantile)), PLATEAU * hottest)
+    threshold = float(np.quantile(heat[kept], quantile))
+    if threshold >= PLATEAU * hottest:
+        threshold = (floor or PLATEAU) * hottest
     hot = kept & (heat >= max(threshold, floor * hottest)) & (heat > 0)
     smallest = smallest_cells * _cell_area(grid, _size(inside)) / STEP_PX**2
     count, labels, statistics, _ = cv2.connectedComponentsWithStats(

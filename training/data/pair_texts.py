@@ -3,7 +3,7 @@
 Knows nothing of images or batches.
 """
 
-import re
+from collections.abc import Sequence
 from enum import StrEnum, unique
 
 import numpy as np
@@ -15,11 +15,11 @@ from training.data.captioning import (
     shuffle_sentences,
 )
 from training.data.facts import Facts, no_claims
+from training.data.mirrored_text import mirrored_text
 from training.data.records import Report
 
 AUGMENTED_SHARE = 0.5  # of texts that are the site's back-translation where it has one
 REPORT_SHARE = 0.7  # of templated texts that are a whole report, the others one sentence
-SIDE_WORDS = {"left": "right", "right": "left"}
 
 
 @unique
@@ -36,19 +36,22 @@ def report_texts(
     """Two texts of a report: its two sections in either order, or its one section twice.
 
     Half of the time the site's back-translation stands for a text, if there is one. The sentences
-    of each are shuffled. `mirror` swaps left and right. Raises ValueError for an empty report.
+    of each are shuffled. `mirror` makes them true of mirrored images. Raises ValueError for an
+    empty report, and for one to be mirrored that `can_mirror` says cannot be.
     """
     sections = sections_of(report)
     if not sections:
         raise ValueError("expected a report with at least one sentence, got none")
+    if mirror and not can_mirror(report):
+        raise ValueError("expected a report whose sides can be mirrored; ask can_mirror first")
     order = [sections[int(index)] for index in rng.permutation(len(sections))]
     chosen = (order * 2)[:2]
     texts: list[Caption] = []
     for section in chosen:
         if report.text_augment and rng.random() < AUGMENTED_SHARE:
             section = report.text_augment
-        text = " ".join(shuffle_sentences(rng, section))
-        texts.append(Caption(mirrored_text(text) if mirror else text, no_claims()))
+        said = _mirrored(section) if mirror else section
+        texts.append(Caption(" ".join(shuffle_sentences(rng, said)), no_claims()))
     return texts[0], texts[1]
 
 
@@ -57,17 +60,15 @@ def sections_of(report: Report) -> list[tuple[str, ...]]:
     return [section for section in (report.findings, report.impression) if section]
 
 
-def mirrored_text(text: str) -> str:
-    """The text with left and right swapped, as an image flipped left to right needs it."""
-    return re.sub(r"\b(left|right)\b", _other_side, text, flags=re.IGNORECASE)
+def can_mirror(report: Report) -> bool:
+    """Whether every sentence that may be drawn can be made true of the mirrored images."""
+    sentences = (*report.findings, *report.impression, *report.text_augment)
+    return all(mirrored_text(sentence) is not None for sentence in sentences)
 
 
-def _other_side(match: re.Match[str]) -> str:
-    said = match.group()
-    other = SIDE_WORDS[said.lower()]
-    if said.isupper():
-        return other.upper()
-    return other.capitalize() if said[0].isupper() else other
+def _mirrored(sentences: Sequence[str]) -> tuple[str, ...]:
+    found = [mirrored_text(sentence) for sentence in sentences]
+    return tuple(sentence for sentence in found if sentence is not None)
 
 
 def label_text(rng: np.random.Generator, facts: Facts) -> Caption:

@@ -20,7 +20,8 @@ from training.data.breast_facts import joined, mirrored
 from training.data.canvas_set import CanvasRecord, CanvasSet
 from training.data.facts import Facts, facts_of
 from training.data.finding_captions import Caption
-from training.data.pair_texts import Texts, label_text, report_texts, sections_of
+from training.data.pair_texts import Texts, can_mirror, label_text, report_texts, sections_of
+from training.data.records import Report
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,33 +94,39 @@ class BreastPairs(Dataset[PairItem]):
     def item(self, row: int, rng: np.random.Generator) -> PairItem:
         """Breast `row` as drawn by `rng`."""
         records = _two_views(rng, self._breasts[row])
-        flips = self._draw_flips(rng, records)
+        report = next((r.image.report for r in records if r.image.report is not None), None)
+        told = report if self._texts is Texts.REPORTS else None
+        flips = self._draw_flips(rng, records, told)
         first, second = (
             self._image(rng, record, flip) for record, flip in zip(records, flips, strict=True)
         )
         facts = _seen(records, flips)
-        report = next((r.image.report for r in records if r.image.report is not None), None)
-        if self._texts is Texts.REPORTS and report is not None:
-            texts = report_texts(rng, report, mirror=flips[0].columns)
+        if told is not None:
+            texts = report_texts(rng, told, mirror=flips[0].columns)
         else:
             texts = label_text(rng, facts), label_text(rng, facts)
         return PairItem((first, second), texts, facts)
 
     def _draw_flips(
-        self, rng: np.random.Generator, records: tuple[CanvasRecord, CanvasRecord]
+        self,
+        rng: np.random.Generator,
+        records: tuple[CanvasRecord, CanvasRecord],
+        report: Report | None,
     ) -> tuple[Flips, Flips]:
         """Left to right alike for both; top to bottom alike for two views of one direction.
 
-        A report's "upper" and "outer" cannot be set right, so its images stay upright.
+        A report's "upper" and "outer" cannot be set right, so its images stay upright; and where
+        its sides cannot be set right, they are not mirrored either.
         """
         if self._rules is None:
             return Flips(), Flips()
         one, other = draw_flips(rng, self._rules), draw_flips(rng, self._rules)
+        columns = one.columns and (report is None or can_mirror(report))
         upright = self._texts is Texts.REPORTS
         alike = _is_cranial(records[0]) == _is_cranial(records[1])
         return (
-            Flips(one.columns, one.rows and not upright),
-            Flips(one.columns, (one if alike else other).rows and not upright),
+            Flips(columns, one.rows and not upright),
+            Flips(columns, (one if alike else other).rows and not upright),
         )
 
     def _image(self, rng: np.random.Generator, record: CanvasRecord, flips: Flips) -> U8:

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from tests.training.data.canvas_sets import HEIGHT, WIDTH, image, write_canvases
 from training.data.augment import AugmentRules
 from training.data.canvas_set import CanvasSet
 from training.data.facts import UNSTATED, Attribute, truth
-from training.data.pair_texts import Texts, mirrored_text, report_texts
+from training.data.pair_texts import Texts, report_texts
 from training.data.pairs import (
     BreastPairs,
     MixedPairs,
@@ -120,7 +121,21 @@ def test_a_mirrored_breast_has_a_mirrored_report(canvases: CanvasSet) -> None:
         assert said <= {"right" if flipped else "left"}
         seen.add(flipped)
     assert seen == {True, False}
-    assert mirrored_text("LEFT breast; Right, bright") == "RIGHT breast; Left, bright"
+
+
+def test_a_breast_whose_report_cannot_be_mirrored_is_not_flipped(tmp_path: Path) -> None:
+    unclear = Report(("There is a mass in the left breast.", "Sent for RT at 2:30."))
+    images = [image("a", "L", view, report=unclear, annotated=ALL) for view in ("CC", "MLO")]
+    canvases = write_canvases(tmp_path, images)
+    upright = np.load(canvases.folder / canvases.records[0].file)
+    reports = pairs(canvases, Texts.REPORTS, AugmentRules(affine=0, elastic=0))
+    for index in range(20):
+        item = reports[index]
+        np.testing.assert_array_equal(item.images[0], upright)
+        assert item.facts[Attribute.SIDE] == 0
+        assert "left breast" in item.texts[0].text
+    with pytest.raises(ValueError, match="ask can_mirror first"):
+        report_texts(np.random.default_rng(0), unclear, mirror=True)
 
 
 def test_the_two_texts_are_the_two_sections_shuffled() -> None:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from training.whole_file import whole_file
+
 
 @dataclass(frozen=True, slots=True)
 class Spent:
@@ -36,7 +38,8 @@ class Clock:
         if name not in self.parts:
             self.parts[name] = Spent(time.perf_counter() - wall, _cpu_s() - cpu)
             written = {part: asdict(spent) for part, spent in self.parts.items()}
-            self._path.write_text(json.dumps(written, indent=1))
+            with whole_file(self._path) as file:
+                file.write(json.dumps(written, indent=1).encode())
 
     def total(self) -> Spent:
         """All parts together."""

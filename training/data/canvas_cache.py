@@ -6,7 +6,6 @@ left out.
 """
 
 import json
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -27,6 +26,7 @@ from training.data.places import with_places
 from training.data.records import ImageRecord
 from training.data.workers import in_order
 from training.progress import Say, counter
+from training.whole_file import whole_file
 
 TOLD = 10  # of the files that are left out, this many by name
 FILES = "files"
@@ -95,19 +95,30 @@ def make_canvas(path: str, *, root: Path, store: Path, recipe: Recipe) -> Made:
         return Made(reason=f"no such file: {error}")
     note = store / FILES / _key(file)
     if note.exists():
-        record = store / f"{note.read_text(encoding='utf-8')}.json"
-        if record.exists():
-            return _from_json(json.loads(record.read_text(encoding="utf-8")))
+        known = _known(note.read_text(encoding="utf-8"), store=store)
+        if known is not None:
+            return known
     source = file.read_bytes()
     digest = sha256(source).hexdigest()
-    record = store / f"{digest}.json"
-    if record.exists():
-        made = _from_json(json.loads(record.read_text(encoding="utf-8")))
-    else:
+    made = _known(digest, store=store)
+    if made is None:
         made = _render(source, digest, store=store, recipe=recipe)
-        _write(record, json.dumps(asdict(made)))
+        _write(store / f"{digest}.json", json.dumps(asdict(made)))
     _write(note, digest)
     return made
+
+
+def _known(digest: str, *, store: Path) -> Made | None:
+    """What became of these bytes; None where it isn't known: a note that is lost or cannot be read,
+    or one whose canvas is lost."""
+    record = store / f"{digest}.json"
+    if not record.exists():
+        return None
+    try:
+        made = _from_json(json.loads(record.read_text(encoding="utf-8")))
+    except (ValueError, LookupError, TypeError):
+        return None
+    return None if made.canvas and not (store / made.canvas).is_file() else made
 
 
 def _key(file: Path) -> str:
@@ -123,10 +134,8 @@ def _render(source: bytes, digest: str, *, store: Path, recipe: Recipe) -> Made:
         rendered = render(mammogram, recipe)
     except Refused as refused:
         return Made(reason=str(refused))
-    part = store / f"{digest}.{os.getpid()}.part"
-    with part.open("wb") as file:
+    with whole_file(store / f"{digest}.npy") as file:
         np.save(file, rendered.canvas)
-    part.rename(store / f"{digest}.npy")
     return Made(
         canvas=f"{digest}.npy",
         placement=rendered.placement,
@@ -138,10 +147,8 @@ def _render(source: bytes, digest: str, *, store: Path, recipe: Recipe) -> Made:
 
 
 def _write(path: Path, text: str) -> None:
-    """Whole or not at all; two processes may write the same."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_text(text, encoding="utf-8")
-    part.rename(path)
+    with whole_file(path) as file:
+        file.write(text.encode())
 
 
 def _unlike(record: ImageRecord, made: Made) -> str:

@@ -105,6 +105,19 @@ def test_what_was_made_is_not_made_again(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(list((tmp_path / "cache").glob("*/*.npy"))) == 2
 
 
+@pytest.mark.parametrize("note", ["", '{"canvas": ', '{"canvas": "x.npy"}', "[]"])
+def test_a_canvas_or_a_note_that_was_lost_is_made_again(tmp_path: Path, note: str) -> None:
+    records = stored(tmp_path / "files", a_dcm=dicom(), b_dcm=dicom(1))
+    first = cached(tmp_path, records)
+    pixels = np.array(first.canvas(first.records[0]))
+    store = first.folder.parent
+    (store / first.folder / first.records[0].file).unlink()
+    (store / Path(first.records[1].file).with_suffix(".json").name).write_text(note)
+    again = cached(tmp_path, records)
+    assert again == first
+    np.testing.assert_array_equal(again.canvas(again.records[0]), pixels)
+
+
 def test_a_file_that_changed_is_rendered_anew(tmp_path: Path) -> None:
     before = cached(tmp_path, stored(tmp_path / "files", a_dcm=dicom(0)))
     after = cached(tmp_path, stored(tmp_path / "files", a_dcm=dicom(1)))

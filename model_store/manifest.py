@@ -122,14 +122,21 @@ class Aggregation(Frozen):
 
 
 class Metric(Frozen):
-    """A measured figure with its 95 % interval, n and data."""
+    """A measured figure with its 95 % interval, n and data; None: too few patients for one."""
 
     name: str
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     n: int = Field(ge=1)
     data: str
+
+    @property
+    def interval(self) -> str:
+        """In words, for tables."""
+        if self.low is None or self.high is None:
+            return "no interval"
+        return f"{self.low:.3f} to {self.high:.3f}"
 
 
 class Licence(Frozen):

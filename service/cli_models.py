@@ -215,9 +215,8 @@ def _print_manifest(version: ModelVersion) -> None:
     if version.manifest.metrics:
         metrics = Table("metric", "value", "95 % interval", "n", "data")
         for metric in version.manifest.metrics:
-            interval = f"{metric.low:.3f} to {metric.high:.3f}"
             value = f"{metric.value:.3f}"
-            metrics.add_row(escape(metric.name), value, interval, str(metric.n), metric.data)
+            metrics.add_row(escape(metric.name), value, metric.interval, str(metric.n), metric.data)
         console.print(metrics)
 
 

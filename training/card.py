@@ -87,6 +87,5 @@ def model_card(manifest: Manifest) -> str:
 
 def _row(metric: Metric) -> str:
     return (
-        f"| {metric.name} | {metric.value:.3f} | {metric.low:.3f} to {metric.high:.3f} "
-        f"| {metric.n} | {metric.data} |"
+        f"| {metric.name} | {metric.value:.3f} | {metric.interval} | {metric.n} | {metric.data} |"
     )

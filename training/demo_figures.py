@@ -12,7 +12,7 @@ from training.evaluate.embeddings import embed_canvases
 from training.evaluate.figures import Figure
 from training.evaluate.localise import look_at
 from training.evaluate.localise_figures import localisation_figures
-from training.evaluate.metrics import metric_line
+from training.evaluate.metrics import Interval, as_metric, metric_line
 from training.evaluate.zero_shot import (
     MAIN_FINDINGS,
     ask,
@@ -68,12 +68,7 @@ def localised(
 def _metrics(figures: list[Figure], *, data: str) -> Iterator[Metric]:
     """Those that have a value."""
     for figure in figures:
-        if figure.value is not None and figure.low is not None and figure.high is not None:
-            yield Metric(
-                name=f"{figure.metric}, {figure.target}, {figure.setting}",
-                value=round(figure.value, 4),
-                low=round(figure.low, 4),
-                high=round(figure.high, 4),
-                n=figure.n,
-                data=data,
-            )
+        if figure.value is not None:
+            measured = Interval(figure.value, figure.low, figure.high, figure.n)
+            name = f"{figure.metric}, {figure.target}, {figure.setting}"
+            yield as_metric(name, measured, data=data)

@@ -10,12 +10,14 @@ from training.evaluate.metrics import Interval
 
 EVERYTHING = "everything"
 """Target of the one figure of a part that could not run at all."""
+NO_INTERVAL = "too few patients for an interval"
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
     """`value` with its 95 % interval by patient, or None and in `note` why there is none.
 
+    A value without an interval rests on too few patients, and the note says so.
     `part`: which evaluation; `target`: a finding, "density" or "reports"; `setting` as the papers
     write it: "zero-shot", "LP 10%", "FT 100%", "frozen 100%".
     """
@@ -32,6 +34,8 @@ class Figure:
 
     def measured(self, interval: Interval, *, note: str = "") -> "Figure":
         """With a value and its interval."""
+        if interval.low is None:
+            note = f"{note}; {NO_INTERVAL}" if note else NO_INTERVAL
         return replace(
             self,
             value=interval.value,

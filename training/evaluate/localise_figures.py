@@ -25,7 +25,9 @@ from training.evaluate.average_precision import Found, ap_statistic, match, over
 from training.evaluate.figures import Figure
 from training.evaluate.localise import FACTOR, GRAD_CAM, Look, Looks
 from training.evaluate.metrics import (
+    MIN_PATIENTS,
     RESAMPLES,
+    Interval,
     Statistic,
     among,
     difference,
@@ -90,7 +92,7 @@ def _figures(
             continue
         rng = np.random.default_rng(seed)
         measured = interval(statistic, patients=patients, rng=rng, resamples=resamples)
-        figures.append(_counted(figure.measured(measured), boxed=boxed))
+        figures.append(_counted(figure, measured, looks))
     return figures
 
 
@@ -112,15 +114,18 @@ def _differences(
             resamples=resamples,
         )
         figure = Figure(PART, finding, f"{FACTOR} less {GRAD_CAM}", name)
-        figures.append(_counted(figure.measured(measured), boxed=boxed))
+        figures.append(_counted(figure, measured, looks))
     return figures
 
 
-def _counted(figure: Figure, *, boxed: int) -> Figure:
-    """A rate rests on the images with a box, a mAP on all of them."""
+def _counted(figure: Figure, measured: Interval, looks: Sequence[Look]) -> Figure:
+    """A rate rests on the images with a box and on their patients, a mAP on all of them."""
+    boxed = [look.patient for look in looks if look.truths]
     if figure.metric.startswith("mAP"):
-        return replace(figure, note=f"{boxed} images with a box")
-    return replace(figure, n=boxed)
+        return figure.measured(measured, note=f"{len(boxed)} images with a box")
+    if len(set(boxed)) < MIN_PATIENTS:
+        measured = replace(measured, low=None, high=None)
+    return figure.measured(replace(measured, n=len(boxed)))
 
 
 def _points(look: Look) -> bool:

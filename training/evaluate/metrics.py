@@ -17,6 +17,7 @@ from model_store.manifest import Metric
 
 RESAMPLES = 1000
 LOW, HIGH = 2.5, 97.5  # a 95 % interval
+MIN_PATIENTS = 2  # drawn again and again, one patient gives the same figure each time
 ECE_BINS = 15  # Guo et al. 2017, section 2
 CHUNK = 4_000_000  # weights held at once: 32 MB
 
@@ -28,29 +29,15 @@ Binning = Literal["equal-mass", "equal-width"]
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A figure, its 95 % bootstrap interval, and how many cases it rests on."""
+    """A figure, its 95 % bootstrap interval, and how many cases it rests on.
+
+    `low` and `high` are None where there is no interval: one patient says nothing of others.
+    """
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     n: int
-
-
-def auc(
-    labels: ArrayLike,
-    scores: ArrayLike,
-    *,
-    patients: ArrayLike,
-    rng: np.random.Generator,
-    resamples: int = RESAMPLES,
-) -> Interval:
-    """Area under the ROC curve; labels, scores, patients: (N,).
-
-    Resamples with one class alone say nothing and are left out. ValueError where the labels
-    themselves are of one class.
-    """
-    statistic = auc_statistic(labels, scores)
-    return interval(statistic, patients=patients, rng=rng, resamples=resamples)
 
 
 def interval(
@@ -63,6 +50,7 @@ def interval(
 ) -> Interval:
     """Value of the statistic on all cases, and the percentiles of its resamples by patient.
 
+    Resamples that give no figure are left out. With fewer than MIN_PATIENTS there is no interval.
     `upward_bias`: resampling adds to the statistic itself, as it does to ECE (noise within a bin
     counts as miscalibration); then the resamples are shifted down by what they exceed the value by
     on average (Efron and Tibshirani 1993, chapter 10), and cut at 0. ValueError where nothing can
@@ -72,10 +60,15 @@ def interval(
     value = float(statistic(np.ones((1, len(owners))))[0])
     if not np.isfinite(value):
         raise ValueError("nothing to measure: the cases give no figure")
+    if len(np.unique(owners)) < MIN_PATIENTS:
+        return Interval(value, None, None, len(owners))
     drawn = np.concatenate(list(_resampled(statistic, owners, rng, resamples)))
     if upward_bias:
         drawn = np.maximum(drawn - (np.nanmean(drawn) - value), 0)
-    low, high = _percentiles(drawn, value)
+    exists = drawn[np.isfinite(drawn)]
+    if not len(exists):
+        return Interval(value, None, None, len(owners))
+    low, high = np.percentile(exists, [LOW, HIGH]).tolist()
     return Interval(value, low, high, len(owners))
 
 
@@ -103,8 +96,8 @@ def as_metric(name: str, measured: Interval, *, data: str) -> Metric:
     return Metric(
         name=name,
         value=round(measured.value, 4),
-        low=round(measured.low, 4),
-        high=round(measured.high, 4),
+        low=None if measured.low is None else round(measured.low, 4),
+        high=None if measured.high is None else round(measured.high, 4),
         n=measured.n,
         data=data,
     )
@@ -205,15 +198,6 @@ def _resampled(
         yield statistic(times[:, group].astype(np.float64))
 
 
-def _percentiles(drawn: F64, value: float) -> tuple[float, float]:
-    """2.5 and 97.5 % of the resamples that gave a figure; the value itself where none did."""
-    exists = drawn[np.isfinite(drawn)]
-    if not len(exists):
-        return value, value
-    low, high = np.percentile(exists, [LOW, HIGH])
-    return float(low), float(high)
-
-
 def _ratio(above: F64, below: ArrayLike) -> F64:
     """above / below, NaN where there is nothing below."""
     divisor = np.asarray(below, np.float64)
@@ -222,5 +206,4 @@ def _ratio(above: F64, below: ArrayLike) -> F64:
 
 def metric_line(metric: Metric) -> str:
     """One figure in words."""
-    interval = f"{metric.low:.3f} to {metric.high:.3f}"
-    return f"{metric.name}: {metric.value:.3f} ({interval}), n {metric.n}"
+    return f"{metric.name}: {metric.value:.3f} ({metric.interval}), n {metric.n}"

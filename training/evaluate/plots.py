@@ -84,13 +84,14 @@ def efficiency_png(path: Path, figures: Sequence[Figure], *, title: str) -> None
 def efficiency_lines(
     figures: Sequence[Figure],
 ) -> dict[str, list[tuple[float, float, float, float]]]:
-    """(percent, value, low, high) by "target, LP" and the like."""
+    """(percent, value, low, high) by "target, LP" and the like; NaN: no interval to be drawn."""
     lines: dict[str, list[tuple[float, float, float, float]]] = {}
     for figure in figures:
         way, _, percent = figure.setting.partition(" ")
-        if figure.value is None or figure.low is None or figure.high is None:
+        if figure.value is None:
             continue
-        point = (float(percent.rstrip("%")), figure.value, figure.low, figure.high)
+        low, high = (np.nan if end is None else end for end in (figure.low, figure.high))
+        point = (float(percent.rstrip("%")), figure.value, low, high)
         lines.setdefault(f"{figure.target}, {way}", []).append(point)
     return {name: sorted(points) for name, points in lines.items()}
 

@@ -137,9 +137,11 @@ def _own(figure: Figure) -> tuple[str, ...]:
 
 
 def cell(figure: Figure | None) -> str:
-    """Our figure in a paper's table: value and interval, or a dash."""
-    if figure is None or figure.value is None or figure.low is None or figure.high is None:
+    """Our figure in a paper's table: value and interval, if there is one, or a dash."""
+    if figure is None or figure.value is None:
         return MISSING
+    if figure.low is None or figure.high is None:
+        return f"{short(figure.value)} (no interval)"
     return f"{short(figure.value)} ({short(figure.low)} to {short(figure.high)})"
 
 

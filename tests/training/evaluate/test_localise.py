@@ -94,6 +94,17 @@ def test_figures_have_intervals_by_patient_and_a_difference_to_grad_cam() -> Non
     assert _figure(figures, GRAD_CAM, "IoU@0.25").value == 0
 
 
+def test_rates_of_one_patients_boxes_have_no_interval() -> None:
+    """Other patients' images without a box do not make one: they are not counted in a rate."""
+    healthy = [_look(FAR, patient=patient, truths=()) for patient in "bcd"]
+    figures = localisation_figures(
+        {(FACTOR, "mass"): [_look(EXACT, patient="a"), *healthy]}, seed=1, resamples=50
+    )
+    rate = _figure(figures, FACTOR, "IoU@0.25")
+    assert (rate.value, rate.low, rate.high, rate.n) == (1, None, None, 1)
+    assert "too few patients" in rate.note
+
+
 def test_a_finding_without_boxes_has_no_figure_and_says_so() -> None:
     healthy = [_look(patient="a", truths=()), _look(patient="b", truths=())]
     figures = localisation_figures({(FACTOR, "mass"): healthy}, seed=1, resamples=10)

@@ -2,18 +2,20 @@
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 from sklearn.metrics import roc_auc_score
 
 from training.evaluate.metrics import (
     Interval,
     among,
-    auc,
+    as_metric,
     auc_statistic,
     difference,
     ece_statistic,
     interval,
     mean_of,
     mean_statistic,
+    metric_line,
 )
 
 
@@ -21,9 +23,17 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(1)
 
 
+def seeds(count: int) -> list[np.random.Generator]:
+    return [np.random.default_rng(seed) for seed in range(count)]
+
+
+def auc(labels: ArrayLike, scores: ArrayLike, patients: ArrayLike) -> Interval:
+    return interval(auc_statistic(labels, scores), patients=patients, rng=rng())
+
+
 def test_auc_is_the_share_of_pairs_in_the_right_order() -> None:
     labels, scores = [0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]
-    assert auc(labels, scores, patients=range(4), rng=rng()).value == pytest.approx(3 / 4)
+    assert auc(labels, scores, patients=range(4)).value == pytest.approx(3 / 4)
 
 
 def test_auc_of_weighted_cases_with_ties_is_sklearns() -> None:
@@ -38,15 +48,14 @@ def test_the_interval_holds_the_value_and_is_wider_for_fewer_patients() -> None:
     drawn = np.random.default_rng(2)
     labels = drawn.random(400) < 0.4
     scores = labels + drawn.normal(0, 1.2, 400)
-    many = auc(labels, scores, patients=np.arange(400), rng=rng())
-    few = auc(labels, scores, patients=np.arange(400) // 40, rng=rng())
+    many = auc(labels, scores, patients=np.arange(400))
+    few = auc(labels, scores, patients=np.arange(400) // 40)
     assert many.low < many.value < many.high
     assert few.n == many.n == 400
     one_patient_ten_times = auc(
         np.tile(labels[:40], 10),
         np.tile(scores[:40], 10),
         patients=np.tile(np.arange(40), 10),
-        rng=rng(),
     )
     assert one_patient_ten_times.high - one_patient_ten_times.low > 2 * (many.high - many.low)
 
@@ -72,13 +81,30 @@ def test_the_order_and_the_names_of_patients_do_not_matter_to_the_value() -> Non
 
 def test_auc_of_one_class_is_refused() -> None:
     with pytest.raises(ValueError, match="all labels are the same"):
-        auc([1, 1], [0.1, 0.2], patients=[0, 1], rng=rng())
+        auc_statistic([1, 1], [0.1, 0.2])
 
 
 def test_resamples_without_a_positive_case_are_left_out() -> None:
     """One positive patient of three: of 27 resamples 8 hold no positive, one no negative."""
-    measured = auc([1, 0, 0], [0.5, 0.2, 0.9], patients=[0, 1, 2], rng=rng())
+    measured = auc([1, 0, 0], [0.5, 0.2, 0.9], patients=[0, 1, 2])
     assert measured == Interval(value=0.5, low=0, high=1, n=3)
+
+
+def test_one_patient_gives_a_figure_and_no_interval() -> None:
+    labels, scores = [1, 1, 1, 0, 0, 0], [0.9, 0.4, 0.8, 0.1, 0.7, 0.5]
+    measured = auc(labels, scores, patients=["a"] * 6)
+    assert measured == Interval(value=pytest.approx(7 / 9), low=None, high=None, n=6)
+    metric = as_metric("AUC", measured, data="made")
+    assert (metric.low, metric.high) == (None, None)
+    assert metric_line(metric) == "AUC: 0.778 (no interval), n 6"
+    assert type(metric).model_validate_json(metric.model_dump_json()) == metric
+
+
+def test_patients_whose_resamples_all_say_nothing_give_no_interval() -> None:
+    """The one resample of two patients, one sick and one healthy, drew the same one twice."""
+    statistic = auc_statistic([1, 0], [0.9, 0.1])
+    alone = (interval(statistic, patients=[0, 1], rng=r, resamples=1) for r in seeds(20))
+    assert {(one.value, one.low, one.high) for one in alone} == {(1, None, None), (1, 1, 1)}
 
 
 def test_a_difference_sees_the_same_patients_on_both_sides() -> None:

@@ -31,6 +31,16 @@ def figure(setting: str, value: float) -> Figure:
     return blank.measured(Interval(value, value - 0.1, value + 0.1, 50))
 
 
+def test_a_figure_without_an_interval_is_a_point_without_bars(tmp_path: Path) -> None:
+    blank = Figure("linear-probe", "mass", "LP 10%", "AUC")
+    alone = blank.measured(Interval(0.7, None, None, 6))
+    ((percent, value, low, high),) = efficiency_lines([alone])["mass, LP"]
+    assert (percent, value) == (10, 0.7)
+    assert np.isnan([low, high]).all()
+    efficiency_png(tmp_path / "one.png", [alone, figure("LP 100%", 0.8)], title="mass")
+    assert (tmp_path / "one.png").exists()
+
+
 def colours(path: Path) -> set[tuple[int, ...]]:
     picture = cv2.imread(str(path))
     assert picture is not None

@@ -138,6 +138,25 @@ def test_all_our_figures_are_listed_with_interval_n_and_note() -> None:
     assert as_rich(tables[0]).row_count == 1
 
 
+def test_a_figure_of_one_patient_stands_in_every_table_without_an_interval(
+    tmp_path: Path,
+) -> None:
+    alone = Figure("linear-probe", "mass", "LP 10%", "AUC").measured(
+        Interval(0.7512, None, None, 6), note="40 images"
+    )
+    (own,) = own_tables([alone])
+    assert own.rows[0][3:] == (
+        "0.751",
+        MISSING,
+        "6",
+        "40 images; too few patients for an interval",
+    )
+    assert cell(alone) == ".75 (no interval)"
+    path = tmp_path / "results.json"
+    write_figures(path, {"linear-probe": [alone]}, about={})
+    assert read_figures(path, about={}) == {"linear-probe": [alone]}
+
+
 def test_results_are_read_back_only_by_the_same_run(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     about = {"model": "ours/1", "seed": 10}

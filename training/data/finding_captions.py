@@ -62,22 +62,13 @@ def can_be_told(facts: Facts, category: Category) -> bool:
     return bool(value != UNKNOWN)
 
 
-def category_caption(
-    rng: np.random.Generator, facts: Facts, *, category: Category, local: bool
-) -> Caption:
-    """Whether the finding is there; if so at times of which kind and, unless `local`, where.
-
-    Raises ValueError where nobody knows.
-    """
-    if not can_be_told(facts, category):
-        raise ValueError(f"{category}: expected facts that say whether it is there, got unknown")
-    return told_caption(rng, facts, category=category, local=local)
-
-
 def told_caption(
     rng: np.random.Generator, facts: Facts, *, category: Category, local: bool
 ) -> Caption:
-    """The same for a category that `can_be_told`."""
+    """Whether a finding that `can_be_told` is there.
+
+    If so at times of which kind and, unless `local`, where.
+    """
     if facts[PRESENCE[category]] == PRESENT:
         return _present(rng, facts, category=category, local=local)
     return _absent(rng, facts, category=category, local=local)

@@ -276,16 +276,6 @@ DENSITY_SENTENCES: dict[Density, Words] = {
         "breast composition: extremely dense",
     ),
 }
-DENSITY_PROMPTS: dict[Density, Words] = {
-    Density.A: ("the breast is almost entirely fatty", "almost entirely fatty breast"),
-    Density.B: (
-        "there are scattered areas of fibroglandular density",
-        "scattered fibroglandular tissue",
-    ),
-    Density.C: ("the breast is heterogeneously dense", "heterogeneously dense breast tissue"),
-    Density.D: ("the breast is extremely dense", "extremely dense breast tissue"),
-}
-"""What evaluation asks: the class whose sentences are nearest to an image."""
 
 NORMAL = (
     "normal",

@@ -20,14 +20,6 @@ TEMPERATURES = (1e-3, 1e3)
 MIN_CASES = 5  # of each class: below that a curve through the scores is made of noise
 
 
-def fit_platt(labels: ArrayLike, scores: ArrayLike) -> Calibration:
-    """Labels (N,) bool, raw scores (N,) in 0..1 -> p = sigmoid(slope x logit(score) + intercept).
-
-    See `fit_platt_logits`.
-    """
-    return fit_platt_logits(labels, _logit(scores))
-
-
 def fit_platt_logits(labels: ArrayLike, logits: ArrayLike) -> Calibration:
     """Labels (N,) bool, raw logits (N,) -> p = sigmoid(slope x logit + intercept).
 
@@ -123,8 +115,3 @@ def _below(values: F64, chosen: float) -> float:
     """Midway between a score and the next lower one; the score itself, at most 1, if it is last."""
     lower = values[values < chosen]
     return (chosen + float(lower.max())) / 2 if len(lower) else min(chosen, 1.0)
-
-
-def _logit(scores: ArrayLike) -> F64:
-    clipped = np.clip(np.asarray(scores, np.float64), 1e-7, 1 - 1e-7)
-    return np.asarray(np.log(clipped / (1 - clipped)))

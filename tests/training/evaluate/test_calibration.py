@@ -9,7 +9,6 @@ from model_store.manifest import Calibration, Finding, sigmoid
 from training.evaluate.calibration import (
     best_threshold,
     calibrated,
-    fit_platt,
     fit_platt_logits,
     fit_temperature,
     sensitive_threshold,
@@ -26,7 +25,7 @@ def drawn(slope: float, intercept: float, n: int = 20_000) -> tuple[np.ndarray, 
 
 def test_platt_finds_the_parameters_the_labels_were_drawn_by() -> None:
     labels, logits = drawn(2.0, -0.7)
-    fitted = fit_platt(labels, 1 / (1 + np.exp(-logits)))
+    fitted = fit_platt_logits(labels, logits)
     assert fitted.slope == pytest.approx(2.0, abs=0.1)
     assert fitted.intercept == pytest.approx(-0.7, abs=0.1)
 
@@ -48,7 +47,8 @@ def test_a_temperature_is_found_and_leaves_one_half_where_it_is() -> None:
 
 
 def test_separable_scores_do_not_make_a_probability_of_one() -> None:
-    fitted = fit_platt([0] * 20 + [1] * 20, [0.2] * 20 + [0.8] * 20)
+    logit = np.log(0.8 / 0.2)
+    fitted = fit_platt_logits([0] * 20 + [1] * 20, [-logit] * 20 + [logit] * 20)
     assert fitted.apply(0.8) == pytest.approx(21 / 22, abs=1e-3)  # Platt's own target
     assert fitted.apply(0.2) == pytest.approx(1 / 22, abs=1e-3)
 

@@ -16,7 +16,6 @@ from training.data.phantom.silhouette import COARSE_MM, PLAN_MM, Silhouette, gri
 from training.data.phantom.texture import Weave, lines, power_law_fields, sigmoid
 
 SKIN_MM = 1.1
-FIBRE_MM = 9.0  # the muscle's bundles, along
 
 
 @dataclass(frozen=True, slots=True, eq=False)

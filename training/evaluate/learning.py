@@ -3,7 +3,6 @@
 Knows nothing of what is learned.
 """
 
-import math
 from collections.abc import Iterable, Iterator
 
 import cv2
@@ -18,6 +17,7 @@ from model_store.arrays import U8
 from training.data.canvas_set import CanvasRecord, CanvasSet
 from training.data.records import Box
 from training.evaluate.config import LearnConfig
+from training.schedule import learning_rate_factor
 
 Rows = NDArray[np.intp]
 
@@ -68,13 +68,7 @@ def optimiser(
     ]
     adam = AdamW([g for g in groups if g["params"]], weight_decay=config.weight_decay)
     warm = max(round(config.warmup * steps), 1)
-
-    def factor(step: int) -> float:
-        if step < warm:
-            return (step + 1) / warm
-        return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(steps - warm, 1)))
-
-    return adam, LambdaLR(adam, factor)
+    return adam, LambdaLR(adam, learning_rate_factor(steps, warmup_steps=warm))
 
 
 def in_pieces(rows: Rows, size: int) -> Iterator[Rows]:

@@ -14,20 +14,12 @@ from training.evaluate.figures import Figure
 from training.evaluate.linear_probe import probe_figures
 from training.evaluate.localise import look_at
 from training.evaluate.localise_figures import localisation_figures
-from training.evaluate.metrics import ECE_BINS, interval, mean_of
+from training.evaluate.metrics import ECE_BINS
 from training.evaluate.pictures import draw_looks, draw_zero_shot
 from training.evaluate.plots import efficiency_png
 from training.evaluate.retrieval import make_pairs, retrieval_figures
 from training.evaluate.tasks import DENSITY, NothingToMeasure, Part, limited, make_task
-from training.evaluate.zero_shot import (
-    MAIN_FINDINGS,
-    Answers,
-    Level,
-    ask,
-    auc_of,
-    finding_auc,
-    finding_ece,
-)
+from training.evaluate.zero_shot import Answers, Level, ask, aucs, calibration_errors
 from training.models.from_version import NoTower
 from training.models.image_encoder import ImageEncoder
 
@@ -65,23 +57,19 @@ def _setting(level: str) -> str:
 
 
 def _aucs(evaluation: Evaluation, level: Level) -> list[Figure]:
+    """Every finding's, measured or with the reason why not, then their mean."""
     rng = np.random.default_rng(evaluation.config.seed)
-    resamples = evaluation.config.resamples
+    found = aucs(level, rng=rng, resamples=evaluation.config.resamples)
     figures = []
-    for finding in level.labels:
-        blank = Figure("zero-shot", finding, _setting(level.name), "AUC")
-        if finding in level.measurable():
-            measured = finding_auc(level, finding, rng=rng, resamples=resamples)
-            positive = int(level.labels[finding][level.known[finding]].sum())
-            figures.append(blank.measured(measured, note=f"{positive} positive"))
+    for name in dict.fromkeys([*level.labels, *found]):
+        blank = Figure("zero-shot", name, _setting(level.name), "AUC")
+        if name not in found:
+            figures.append(blank.missing(_why(level, name)))
+        elif name in level.labels:
+            positive = int(level.labels[name][level.known[name]].sum())
+            figures.append(blank.measured(found[name], note=f"{positive} positive"))
         else:
-            figures.append(blank.missing(_why(level, finding)))
-    others = [finding for finding in level.measurable() if finding not in MAIN_FINDINGS]
-    if len(others) > 1:
-        mean = mean_of([auc_of(level, finding) for finding in others])
-        measured = interval(mean, patients=level.patients, rng=rng, resamples=resamples)
-        name = f"mean of {len(others)} other findings"
-        figures.append(Figure("zero-shot", name, _setting(level.name), "AUC").measured(measured))
+            figures.append(blank.measured(found[name]))
     return figures
 
 
@@ -96,11 +84,9 @@ def _why(level: Level, finding: str) -> str:
 def _calibration(evaluation: Evaluation, answers: Answers) -> list[Figure]:
     rng = np.random.default_rng([evaluation.config.seed, 1])
     findings: dict[str, Finding] = {f.name: f for f in evaluation.runtime.manifest.findings}
+    found = calibration_errors(answers.image, rng=rng, resamples=evaluation.config.resamples)
     figures = []
-    for finding in answers.image.measurable():
-        measured = finding_ece(
-            answers.image, finding, rng=rng, resamples=evaluation.config.resamples
-        )
+    for finding, measured in found.items():
         fitted = findings[finding].calibration
         note = f"{ECE_BINS} equal-mass bins; " + (
             f"calibrated by {fitted.method}" if fitted else "not calibrated"

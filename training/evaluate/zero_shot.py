@@ -146,45 +146,53 @@ def answer_metrics(
     rng = np.random.default_rng(seed)
     found: list[Metric] = []
     for level in (answers.image, answers.breast):
-        for finding in level.measurable():
-            measured = finding_auc(level, finding, rng=rng, resamples=resamples)
-            found.append(as_metric(f"zero-shot AUC, {finding}, {level.name}", measured, data=data))
-        others = [f for f in level.measurable() if f not in MAIN_FINDINGS]
-        if len(others) > 1:
-            mean = mean_of([auc_of(level, finding) for finding in others])
-            measured = interval(mean, patients=level.patients, rng=rng, resamples=resamples)
-            name = f"zero-shot AUC, mean of {len(others)} other findings, {level.name}"
-            found.append(as_metric(name, measured, data=data))
-    for finding in answers.image.measurable():
-        measured = finding_ece(answers.image, finding, rng=rng, resamples=resamples)
-        found.append(as_metric(f"calibration error (ECE), {finding}, image", measured, data=data))
+        for name, measured in aucs(level, rng=rng, resamples=resamples).items():
+            found.append(as_metric(f"zero-shot AUC, {name}, {level.name}", measured, data=data))
+    for name, measured in calibration_errors(answers.image, rng=rng, resamples=resamples).items():
+        found.append(as_metric(f"calibration error (ECE), {name}, image", measured, data=data))
     return found
 
 
-def finding_auc(
-    level: Level, finding: str, *, rng: np.random.Generator, resamples: int = RESAMPLES
-) -> Interval:
-    """AUC of a finding among the cases whose truth is known."""
-    kept = level.known[finding]
-    statistic = auc_statistic(level.labels[finding][kept], level.order[finding][kept])
-    return interval(statistic, patients=level.patients[kept], rng=rng, resamples=resamples)
+def aucs(
+    level: Level, *, rng: np.random.Generator, resamples: int = RESAMPLES
+) -> dict[str, Interval]:
+    """Of every measurable finding among the cases whose truth is known, and a mean.
+
+    The mean is of the findings that are no MAIN_FINDINGS, if there are two of them.
+    """
+    found = {}
+    for finding in level.measurable():
+        kept = level.known[finding]
+        statistic = auc_statistic(level.labels[finding][kept], level.order[finding][kept])
+        patients = level.patients[kept]
+        found[finding] = interval(statistic, patients=patients, rng=rng, resamples=resamples)
+    others = [finding for finding in level.measurable() if finding not in MAIN_FINDINGS]
+    if len(others) > 1:
+        mean = mean_of([_auc_of(level, finding) for finding in others])
+        found[f"mean of {len(others)} other findings"] = interval(
+            mean, patients=level.patients, rng=rng, resamples=resamples
+        )
+    return found
 
 
-def finding_ece(
-    level: Level, finding: str, *, rng: np.random.Generator, resamples: int = RESAMPLES
-) -> Interval:
-    """Expected calibration error of the served scores, 15 equal-mass bins."""
-    kept = level.known[finding]
-    return interval(
-        ece_statistic(level.labels[finding][kept], level.scores[finding][kept]),
-        patients=level.patients[kept],
-        rng=rng,
-        resamples=resamples,
-        upward_bias=True,
-    )
+def calibration_errors(
+    level: Level, *, rng: np.random.Generator, resamples: int = RESAMPLES
+) -> dict[str, Interval]:
+    """ECE of every measurable finding's served scores, 15 equal-mass bins."""
+    found = {}
+    for finding in level.measurable():
+        kept = level.known[finding]
+        found[finding] = interval(
+            ece_statistic(level.labels[finding][kept], level.scores[finding][kept]),
+            patients=level.patients[kept],
+            rng=rng,
+            resamples=resamples,
+            upward_bias=True,
+        )
+    return found
 
 
-def auc_of(level: Level, finding: str) -> Statistic:
+def _auc_of(level: Level, finding: str) -> Statistic:
     """As a statistic of all cases of the level, so that findings can be averaged."""
     labels, order = level.labels[finding], level.order[finding]
     return among(lambda rows: auc_statistic(labels[rows], order[rows]), level.known[finding])

@@ -84,7 +84,8 @@ def ground(
     """Find each sentence of a report in the images of its study."""
     fields = asked_fields(model=model, findings=None, prompts=None, prompt=None)
     try:
-        fields["report"] = sys.stdin.read() if str(report) == "-" else report.read_text("utf-8")
+        written = sys.stdin.buffer.read() if str(report) == "-" else report.read_bytes()
+        fields["report"] = written.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         _fail(f"{report} cannot be read as UTF-8 text ({type(error).__name__})")
     files = _files(paths)

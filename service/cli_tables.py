@@ -87,10 +87,13 @@ def print_grounded(console: Console, result: Mapping[str, Any]) -> None:
     for heading in ("section", "sentence", "best image", "score", "present", "boxes"):
         table.add_column(heading)
     for sentence in result["sentences"]:
+        told = escape(sentence["section"] or ""), escape(sentence["text"])
+        if sentence["not_grounded"]:
+            table.add_row(*told, f"[red]{escape(sentence['not_grounded'])}[/red]", "", "", "")
+            continue
         best = next(one for one in sentence["images"] if one["image"] == sentence["best_image"])
         table.add_row(
-            escape(sentence["section"] or ""),
-            escape(sentence["text"]),
+            *told,
             escape(result["images"][best["image"]]["file"]),
             f"{best['score']:.3f}",
             _yes(best["present"]),

@@ -77,12 +77,14 @@ HEATMAP: dict[str, Any] = {
 GROUND: dict[str, Any] = {
     "id": "0f" * 16,
     "model": _MODEL,
+    "prompts_digest": "1b7dd2c4" * 8,
     "negative": ["no suspicious finding"],
     "images": [_FILE],
     "sentences": [
         {
             "text": "There is a mass in the left breast.",
             "section": "findings",
+            "not_grounded": None,
             "best_image": 0,
             "images": [{"image": 0, "score": 0.88, **_PLACE, "head": "*", "grid": None}],
         }

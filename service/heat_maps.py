@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-from model_store.prompts import prompts_digest
+from model_store.prompts import Question, prompts_digest
+from model_store.sentences import ReportSentence
 from service.errors import DeadlineExceeded
 from service.heat_parameters import (
     MAX_GRIDS,
@@ -33,11 +34,13 @@ from service.looking import Looking, heads_for
 from service.parameters import invalid
 from service.questions import questions_for, report_questions
 from service.queue.heat import MAX_SENTENCES
-from service.reports import sentences_of
+from service.reports import is_too_long, sentences_of
 from service.results import model_used
 from service.stopwatch import Stopwatch
 from service.upload_files import UploadedFile
 
+MAX_PLACES = 2048
+"""Of a report's answer: sentences on images, each with its boxes; 128 sentences on 16 images."""
 T = TypeVar("T")
 
 
@@ -62,6 +65,7 @@ class HeatMaps:
             version, findings=request.findings, prompts_json=request.prompts_json
         )
         asked = Asked(questions, heads_for(version, questions), request.wanted)
+        check_questions(questions, request)
         check_amount(files, len(questions), request.wanted)
         look = await self.looking.look(version, files, questions, until=until, watch=watch)
         images = [
@@ -109,23 +113,31 @@ class HeatMaps:
         watch = Stopwatch(upload_s)
         until = time.monotonic() + request.deadline_s
         version = self.looking.version(request.model)
-        sentences = sentences_of(request.report)
-        questions = report_questions(version, [sentence.text for sentence in sentences])
+        sentences = await _in_time(partial(sentences_of, request.report), until)
+        numbered = {
+            number: sentence.text
+            for number, sentence in enumerate(sentences, 1)
+            if not is_too_long(sentence)
+        }
+        questions = report_questions(version, numbered)
         asked = Asked(questions, heads_for(version, questions), request.wanted)
+        check_places(files, len(questions))
         check_amount(files, len(questions), request.wanted)
         look = await self.looking.look(version, files, questions, until=until, watch=watch)
         columns = [
-            await _in_time(partial(on_image, it, asked, image=index), until)
+            dict(zip(numbered, rows, strict=True))
             for index, it in look.seen.items()
+            for rows in [await _in_time(partial(on_image, it, asked, image=index), until)]
         ]
         grounded = [
-            _grounded(question.positive[0], sentence.section, [column[row] for column in columns])
-            for row, (question, sentence) in enumerate(zip(questions, sentences, strict=True))
+            _grounded(sentence, [column[number] for column in columns if number in column])
+            for number, sentence in enumerate(sentences, 1)
         ]
         watch.lap("score")
         return GroundAnswer(
             id=uuid.uuid4().hex,
             model=model_used(version),
+            prompts_digest=prompts_digest(questions),
             negative=list(version.manifest.default_negative),
             images=look.files,
             sentences=grounded,
@@ -133,16 +145,37 @@ class HeatMaps:
         )
 
 
+def check_questions(questions: Sequence[Question], request: HeatmapRequest) -> None:
+    """How much may be asked. Raises InvalidParameter, which says what was sent."""
+    if len(questions) <= MAX_SENTENCES:
+        return
+    parameter = "findings" if request.prompts_json is None else "prompts"
+    findings = sum(question.is_finding for question in questions)
+    came = [(findings, "finding"), (len(questions) - findings, "prompt")]
+    got = " and ".join(f"{many} {kind}{'s' * (many > 1)}" for many, kind in came if many)
+    advice = "ask in several"
+    if parameter == "findings" and not request.findings:
+        got, advice = f"all {got} of the model", "name some of them"
+    raise invalid(
+        parameter,
+        f"at most {MAX_SENTENCES} questions in a request for heat maps, got {got}; {advice}",
+    )
+
+
+def check_places(files: Sequence[UploadedFile], sentences: int) -> None:
+    """How long a report may be for so many files. Raises InvalidParameter."""
+    if len(files) * sentences > MAX_PLACES:
+        raise invalid(
+            "report",
+            f"at most {MAX_PLACES} places in an answer, got {len(files)} files x {sentences} "
+            "sentences; send fewer files, or the report in parts",
+        )
+
+
 def check_amount(files: Sequence[UploadedFile], questions: int, wanted: Wanted) -> None:
     """What one answer may hold. Raises InvalidParameter."""
     if not files:
         raise invalid("files", "no file came: send DICOM files as `files`")
-    if questions > MAX_SENTENCES:
-        raise invalid(
-            "prompts",
-            f"at most {MAX_SENTENCES} questions in a request for heat maps, got {questions}; ask "
-            "in several, or name `findings`",
-        )
     most = MAX_OVERLAYS if wanted.overlay else MAX_GRIDS if wanted.grid else None
     if most is not None and len(files) * questions > most:
         kind = "overlays" if wanted.overlay else "grids"
@@ -153,18 +186,19 @@ def check_amount(files: Sequence[UploadedFile], questions: int, wanted: Wanted) 
         )
 
 
-def _grounded(text: str, section: str | None, images: list[SentenceOnImage]) -> GroundedSentence:
+def _grounded(sentence: ReportSentence, images: list[SentenceOnImage]) -> GroundedSentence:
     best = max(images, key=lambda one: one.score, default=None)
     return GroundedSentence(
-        text=text,
-        section=section,
+        text=sentence.text,
+        section=sentence.section,
+        not_grounded="too_long" if is_too_long(sentence) else None,
         best_image=best.image if best else None,
         images=images,
     )
 
 
 async def _in_time(make: Callable[[], T], until: float) -> T:
-    """Pictures and grids of one image, on a thread. Raises DeadlineExceeded."""
+    """On a thread: pictures of an image, a report's sentences. Raises DeadlineExceeded."""
     try:
         async with asyncio.timeout(max(until - time.monotonic(), 0)):
             return await asyncio.to_thread(make)

@@ -4,6 +4,8 @@ Places are in stored pixels, continuous as in DICOM's SCOORD: column 0 is the le
 first column, column 0.5 the middle of it.
 """
 
+from typing import Literal
+
 from pydantic import Field
 
 from service.schemas import RESEARCH_USE, Answer, FileResult, FindingScore, ModelUsed, Timing
@@ -119,6 +121,9 @@ class GroundedSentence(Answer):
 
     text: str
     section: str | None = Field(description="heading it stands under, in small letters")
+    not_grounded: Literal["too_long"] | None = Field(
+        description="why no image was asked for it: `too_long` = more than 512 characters"
+    )
     best_image: int | None = Field(description="place in `images` of the highest score")
     images: list[SentenceOnImage]
 
@@ -128,6 +133,7 @@ class GroundAnswer(Answer):
 
     id: str
     model: ModelUsed
+    prompts_digest: str = Field(description="of the sentences that were grounded")
     negative: list[str] = Field(description="what each sentence is held against")
     images: list[FileResult]
     sentences: list[GroundedSentence]

@@ -19,7 +19,7 @@ from service.embedding import Embedder, Heat
 from service.errors import NoHeatMaps
 from service.metrics import Metrics
 from service.outcomes import conclude, sound
-from service.queue.heat import Ask, ImageHeat, encode_ask
+from service.queue.heat import MAX_SENTENCES, Ask, ImageHeat, encode_ask
 from service.queue.streams import HeatItem, ItemFailed, heat_ref
 from service.results import Scores, file_result
 from service.schemas import FileResult
@@ -89,11 +89,9 @@ class Looking:
         texts = all_sentences(questions) if usable else ()
         found = await self._embedder.embed(version, texts=texts, until=until)
         sentences = {text: sound(vector) for text, vector in found.texts.items()}
-        asked = _ask(questions, heads, sentences) if usable else b""
-        items = {one.index: _item(one, asked) for one in usable}
-        heat = await self._embedder.heat(version, list(items.values()), until=until)
+        asks = _asks(questions, heads, sentences) if usable else []
+        by_index = await self._heat(version, usable, asks=asks, until=until)
         watch.lap("queue")
-        by_index = {index: heat[item.ref] for index, item in items.items()}
         results = [_result(one, by_index) for one in opened]
         conclude(self._metrics, results)
         seen = {
@@ -102,6 +100,27 @@ class Looking:
             if not isinstance(got := by_index[one.index], ItemFailed)
         }
         return Look(results, seen)
+
+    async def _heat(
+        self,
+        version: ModelVersion,
+        usable: Sequence[Opened],
+        asks: Sequence[bytes],
+        *,
+        until: float,
+    ) -> dict[int, Heat]:
+        """By the files' index. An image has one item in the queue at a time, whatever is asked."""
+        found: dict[int, Heat] = {}
+        for asked in asks:
+            items = {
+                one.index: _item(one, asked)
+                for one in usable
+                if not isinstance(found.get(one.index), ItemFailed)
+            }
+            heat = await self._embedder.heat(version, list(items.values()), until=until)
+            for index, item in items.items():
+                found[index] = _joined(found.get(index), heat[item.ref])
+        return found
 
 
 def heads_for(version: ModelVersion, questions: Sequence[Question]) -> tuple[str, ...]:
@@ -116,11 +135,23 @@ def heads_for(version: ModelVersion, questions: Sequence[Question]) -> tuple[str
     return tuple(head for head in found if head is not None)
 
 
-def _ask(
+def _asks(
     questions: Sequence[Question], heads: tuple[str, ...], sentences: Mapping[str, F32]
-) -> bytes:
+) -> list[bytes]:
+    """The questions in their order, as many in one as an item may hold."""
     directions = np.stack([positive_direction(question, sentences) for question in questions])
-    return encode_ask(Ask(directions, heads))
+    return [
+        encode_ask(Ask(directions[start:end], heads[start:end]))
+        for start in range(0, len(questions), MAX_SENTENCES)
+        for end in [start + MAX_SENTENCES]
+    ]
+
+
+def _joined(before: Heat | None, heat: Heat) -> Heat:
+    """One round's heat behind that of the rounds before it."""
+    if not isinstance(before, ImageHeat) or isinstance(heat, ItemFailed):
+        return heat
+    return ImageHeat(heat.embedding, (*before.maps, *heat.maps))
 
 
 def _item(one: Opened, asked: bytes) -> HeatItem:

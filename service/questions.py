@@ -4,7 +4,7 @@ Knows nothing of images or queues.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from model_store.prompts import BadPrompts, Question, UnknownFinding
 from model_store.prompts import questions_for as ask
@@ -42,13 +42,13 @@ def checked_texts(version: ModelVersion, texts: Sequence[str]) -> tuple[str, ...
         raise invalid("texts", _reason(error)) from error
 
 
-def report_questions(version: ModelVersion, sentences: Sequence[str]) -> tuple[Question, ...]:
-    """Each sentence against the model's default negative. Raises InvalidParameter.
+def report_questions(version: ModelVersion, sentences: Mapping[int, str]) -> tuple[Question, ...]:
+    """Each sentence, by its number in the report, against the model's default negative.
 
-    No message holds a word of the report.
+    Raises InvalidParameter. No message holds a word of the report.
     """
     questions: list[Question] = []
-    for number, sentence in enumerate(sentences, 1):
+    for number, sentence in sentences.items():
         try:
             questions += _questions(version, [sentence], first=number)
         except BadPrompts as error:

@@ -14,7 +14,7 @@ from model_store.arrays import F32
 from model_store.factor import HeatBox
 
 MAX_SENTENCES = 32
-"""Of one item, and so of one request: each costs a grid for each image."""
+"""Of one item: each costs a grid. Who asks more asks in rounds of so many."""
 MAX_BOXES = 32
 """Of one sentence on one image, best first."""
 MOST_CELLS = 1 << 16

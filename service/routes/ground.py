@@ -33,7 +33,8 @@ async def ground(request: Request, services: ServicesOf) -> Response:
     The report is split into sentences; each is scored on each image against the model's default
     negative. These scores are not calibrated: they rank the images, they are no probabilities. A
     sentence is taken as it stands: one that says "no mass" is grounded where the model finds that
-    sentence, which is no place of a mass.
+    sentence, which is no place of a mass. One that is too long for the model is answered as
+    `not_grounded`; the others are grounded all the same.
     """
     async with received(request, services) as upload:
         asked = ground_request(parameters(request), upload.fields, services.deadlines)

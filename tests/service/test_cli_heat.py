@@ -139,10 +139,36 @@ def test_a_report_that_cannot_be_read_is_told(
     assert "cannot be read" in result.output
 
 
+def test_a_byte_order_mark_is_no_part_of_a_report(
+    service: Live, study: Path, tmp_path: Path
+) -> None:
+    content = "FINDINGS: A mass.".encode("utf-8-sig")
+    report = tmp_path / "report.txt"
+    report.write_bytes(content)
+    arguments = ["ground", str(study), "--json", "--url", service.serving.url]
+    for named, typed in ((str(report), None), ("-", content)):
+        result = runner.invoke(app, [*arguments, "--report", named], input=typed)
+        assert result.exit_code == 0, result.output
+        (sentence,) = json.loads(result.stdout)["sentences"]
+        assert (sentence["section"], sentence["text"]) == ("findings", "A mass.")
+
+
+def test_ground_says_which_sentence_was_too_long(
+    service: Live, study: Path, tmp_path: Path
+) -> None:
+    report = tmp_path / "report.txt"
+    report.write_text("mass " * 110 + ". Normal.")
+    arguments = ["ground", str(study), "--report", str(report), "--url", service.serving.url]
+    result = runner.invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert "too_long" in result.output
+    assert "Normal." in result.output
+
+
 def test_a_refusal_is_told(service: Live, study: Path, tmp_path: Path) -> None:
     report = tmp_path / "report.txt"
-    report.write_text("A mass. " * 40)
+    report.write_text("A mass. " * 129)
     arguments = ["ground", str(study), "--report", str(report), "--url", service.serving.url]
     result = runner.invoke(app, arguments)
     assert result.exit_code == 1
-    assert "at most 32 sentences" in result.output
+    assert "at most 128 sentences" in result.output

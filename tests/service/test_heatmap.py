@@ -7,6 +7,10 @@ import numpy as np
 import pytest
 from pydicom.uid import JPEG2000Lossless
 
+from model_store.prompts import Question
+from service.errors import InvalidParameter
+from service.heat_maps import check_questions
+from service.heat_parameters import HeatmapRequest, Wanted
 from service.heat_schemas import HeatmapAnswer
 from tests import bad_dicom
 from tests.dicom_factory import FOUR_VIEWS
@@ -16,6 +20,7 @@ from tests.service.live import DICOM, Live, files, live, problem, view
 __all__ = ["service"]
 
 MARKER = square(0.6, 0.25)
+WANTED = Wanted(grid=False, overlay=False, encoding="float", boxes_always=False)
 
 
 @pytest.mark.parametrize("laterality", ["L", "R"])
@@ -166,12 +171,35 @@ def test_a_parameter_that_cannot_be_used_is_named(service: Live, name: str, valu
     assert name in body["errors"][0]["parameter"]
 
 
-def test_more_questions_than_a_request_may_ask_are_refused(service: Live) -> None:
-    prompts = json.dumps([f"mass {number}" for number in range(33)])
+@pytest.mark.parametrize(
+    ("findings", "own", "said"),
+    [({}, 33, "got 33 prompts;"), ({"findings": "mass"}, 32, "got 1 finding and 32 prompts;")],
+)
+def test_more_questions_than_a_request_may_ask_are_refused_in_words_of_what_came(
+    service: Live, findings: dict[str, str], own: int, said: str
+) -> None:
+    prompts = json.dumps([f"mass {number}" for number in range(own)])
     response = service.client.post(
-        "/v1/heatmap", files=files(bright(None)), data={"prompts": prompts}
+        "/v1/heatmap", files=files(bright(None)), data={"prompts": prompts, **findings}
     )
-    assert "at most 32" in problem(response, "invalid-parameter")["detail"]
+    body = problem(response, "invalid-parameter")
+    assert body["errors"][0]["parameter"] == "prompts"
+    assert "at most 32" in body["detail"]
+    assert said in body["detail"]
+    assert "name" not in body["detail"]
+
+
+@pytest.mark.parametrize(
+    ("named", "said"), [(None, "got all 33 findings of the model"), (("mass",), "got 33 findings;")]
+)
+def test_more_findings_than_a_request_may_ask_are_refused_in_words_of_what_came(
+    named: tuple[str, ...] | None, said: str
+) -> None:
+    questions = [Question(str(n), ("a",), ("b",), is_finding=True) for n in range(33)]
+    request = HeatmapRequest(deadline_s=1, wanted=WANTED, findings=named)
+    with pytest.raises(InvalidParameter, match=said) as refused:
+        check_questions(questions, request)
+    assert refused.value.errors[0].parameter == "findings"
 
 
 @pytest.mark.parametrize(("include", "images"), [("overlay", 4), ("grid", 13)])

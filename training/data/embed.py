@@ -5,10 +5,11 @@ Codes are those of the tables' legend (embed_codes). Only 2D images are taken: s
 that were trained on it.
 """
 
-import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from training.data.boxes import cut_to_image
 from training.data.embed_codes import (
     ASSESSMENTS,
     DENSITIES,
@@ -17,8 +18,8 @@ from training.data.embed_codes import (
     findings_of,
 )
 from training.data.records import Box, Category, Density, Finding, ImageRecord
-from training.data.splits import SplitShares, check_no_leak, split_by_patient
-from training.data.tables import VIEWS, Notes, Row, read_rows
+from training.data.splits import SplitShares, split_by_patient
+from training.data.tables import MAX_SIDE_PX, SIDES, VIEWS, Notes, Row, read_rows, tables_in
 from training.progress import Say
 
 CLINICAL, METADATA = "EMBED_OpenData_clinical.csv", "EMBED_OpenData_metadata.csv"
@@ -45,11 +46,27 @@ METADATA_COLUMNS = (
     "spot_mag",
     "ROI_coords",
 )
-SIDES = {"L": ("L",), "R": ("R",), "B": ("L", "R")}
+CLINICAL_SIDES = {"L": ("L",), "R": ("R",), "B": ("L", "R")}
 BOTH = ("L", "R")  # what an empty side applies to
 IMAGE_ROOT = "anon_dicom/"  # paths are absolute on the publisher's machine; kept from here on
 Key = tuple[str, str]
 """Accession and side."""
+
+
+@dataclass(slots=True)
+class _Exams:
+    """Whose each exam is, by both tables, and the line that said so first."""
+
+    first: dict[str, tuple[str, Row]] = field(default_factory=dict)
+
+    def check(self, row: Row) -> str:
+        """The row's exam; refused (BadTable) where it is another patient's."""
+        exam, patient = row.identifier("acc_anon"), row.identifier("empi_anon")
+        whose, told = self.first.setdefault(exam, (patient, row))
+        if patient != whose:
+            expected = f"{whose}, whose exam {exam} is by line {told.line} of {told.path.name}"
+            row.refuse("empi_anon", expected, "take both tables of one release")
+        return exam
 
 
 def read_embed(
@@ -59,21 +76,27 @@ def read_embed(
 
     Raises BadTable.
     """
-    notes = Notes()
+    clinical_table, metadata_table = tables_in(folder, CLINICAL, METADATA, owner="EMBED")
+    notes, exams = Notes(), _Exams()
     clinical: dict[Key, list[Row]] = {}
-    for row in read_rows(folder / CLINICAL, columns=CLINICAL_COLUMNS, source=f"EMBED's {CLINICAL}"):
-        for side in row.maybe_one_of("side", SIDES) or BOTH:
-            clinical.setdefault((row.identifier("acc_anon"), side), []).append(row)
-    records: list[ImageRecord] = []
-    for row in read_rows(folder / METADATA, columns=METADATA_COLUMNS, source=f"EMBED's {METADATA}"):
+    for row in read_rows(clinical_table, columns=CLINICAL_COLUMNS, source=f"EMBED's {CLINICAL}"):
+        exam = exams.check(row)
+        for side in row.maybe_one_of("side", CLINICAL_SIDES) or BOTH:
+            clinical.setdefault((exam, side), []).append(row)
+    records: dict[str, ImageRecord] = {}
+    for row in read_rows(metadata_table, columns=METADATA_COLUMNS, source=f"EMBED's {METADATA}"):
         taken = _side_if_taken(row, notes)
-        told = clinical.get((row.identifier("acc_anon"), taken or ""))
-        if taken is not None and told is None:
+        if taken is None:
+            continue
+        told = clinical.get((exams.check(row), taken))
+        if told is None:
             notes.add(f"images whose exam and side are not in {CLINICAL}, left out")
-        if taken is not None and told is not None:
-            records.append(_image(row, taken, told=told, notes=notes))
-    read = split_by_patient(records, seed=seed, shares=shares or SplitShares())
-    check_no_leak(read)
+            continue
+        record = _image(row, taken, told=told, notes=notes)
+        if record.path in records:
+            row.refuse("anon_dicom_path", "each image once", "keep one of its lines")
+        records[record.path] = record
+    read = split_by_patient(records.values(), seed=seed, shares=shares or SplitShares())
     notes.tell(say, name="EMBED", records=read)
     return read
 
@@ -81,13 +104,13 @@ def read_embed(
 def _side_if_taken(row: Row, notes: Notes) -> str | None:
     """The image's side; None, and noted, where the image is not taken."""
     kind = row.maybe_text("FinalImageType")
-    side = row.maybe_text("ImageLateralityFinal")
+    side = SIDES.get(_upper(row, "ImageLateralityFinal"))
     view = row.maybe_text("ViewPosition")
     left_out = {
-        f"images of type {kind}, left out": kind != "2D",
+        f"images of type {kind}, left out": kind is None or kind.upper() != "2D",
         "spot and magnification views, left out": row.maybe_flag("spot_mag") is True,
-        "images of no one side, left out": side not in BOTH,
-        f"views named {view}, left out": view not in VIEWS,
+        "images of no one side, left out": side is None,
+        f"views named {view}, left out": view is None or view.upper() not in VIEWS,
     }
     for reason, applies in left_out.items():
         if applies:
@@ -96,12 +119,16 @@ def _side_if_taken(row: Row, notes: Notes) -> str | None:
     return side
 
 
+def _upper(row: Row, column: str) -> str:
+    return (row.maybe_text(column) or "").upper()
+
+
 def _image(row: Row, side: str, *, told: Sequence[Row], notes: Notes) -> ImageRecord:
     path = row.text("anon_dicom_path")
     path = path.split(IMAGE_ROOT, 1)[-1].lstrip("/")
     assessments = [row.maybe_one_of("asses", ASSESSMENTS) for row in told]
     findings = _unlike(f for clinical in told for f in findings_of(clinical, side=side))
-    boxes = rois(row)
+    boxes = _rois(row, notes)
     read = any(assessment is not None for assessment in assessments)
     return ImageRecord(
         source="embed",
@@ -109,7 +136,7 @@ def _image(row: Row, side: str, *, told: Sequence[Row], notes: Notes) -> ImageRe
         study=row.identifier("acc_anon"),
         image=Path(path).stem,
         laterality=side,
-        view=row.text("ViewPosition"),
+        view=_upper(row, "ViewPosition"),
         path=path,
         density=_density(told, notes),
         birads=_worst(assessments),
@@ -146,24 +173,40 @@ def _with_boxes(
     return (*findings, *(Finding((), box) for box in boxes))
 
 
-def rois(row: Row) -> list[Box]:
+def _rois(row: Row, notes: Notes) -> list[Box]:
+    """Boxes within the image; without the columns Rows and Columns its far edges are not known."""
+    rows, columns = (
+        row.side_px(column) if row.has(column) else MAX_SIDE_PX for column in ("Rows", "Columns")
+    )
+    cut = (cut_to_image(box, rows=rows, columns=columns, notes=notes) for box in _told_rois(row))
+    return [box for box in cut if box is not None]
+
+
+def _told_rois(row: Row) -> list[Box]:
     """Boxes of ROI_coords, "((y1, x1, y2, x2), ...)" in stored pixels; "()" is none."""
     if not row.has("ROI_coords"):
         return []
     value = row.literal("ROI_coords")
     corners = value if isinstance(value, tuple | list) else (value,)
-    if corners and all(isinstance(number, int | float) for number in corners):
+    if corners and all(map(_is_number, corners)):
         corners = (corners,)
     boxes = []
     for one in corners:
         good = isinstance(one, tuple | list) and len(one) == 4
-        if not good or not all(isinstance(n, int | float) and math.isfinite(n) for n in one):
+        if not good or not all(_is_number(n) for n in one):
             row.refuse("ROI_coords", "((y1, x1, y2, x2), ...)")
         top, left, bottom, right = one
         if bottom <= top or right <= left:
             row.refuse("ROI_coords", "boxes whose second corner is below and right of the first")
         boxes.append(Box(float(top), float(left), float(bottom), float(right)))
     return boxes
+
+
+def _is_number(value: object) -> bool:
+    """A finite number that a float holds; True and False are none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) < 1e18
 
 
 def _density(told: Sequence[Row], notes: Notes) -> Density | None:

@@ -6,13 +6,14 @@ Two shapes are read. A line an image: `image_id` (or `image`), `view`. A line a 
 lower case, and may be those of ALIASES.
 """
 
-from collections.abc import Iterator, Mapping
+import string
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from training.data.records import Density, ImageRecord, Report, Split
 from training.data.report_text import sections, sentences
-from training.data.splits import SplitShares, check_no_leak, split_by_patient
+from training.data.splits import OneSplit, SplitShares, split_by_patient
 from training.data.tables import SIDES, VIEWS, BadTable, Notes, Row, read_header, read_rows
 from training.progress import Say
 
@@ -30,6 +31,12 @@ ALIASES: Mapping[str, str] = {
 """Names of columns in lower case, and the names they are read by."""
 REQUIRED = ("patient_id", "laterality")
 TEXTS = ("findings", "impression", "text")
+IMAGES = ("image_id", "view", "CC", "MLO")
+OPTIONAL = ("text_augment", "study_id", "density", "birads", "split")
+COLUMNS = frozenset({*REQUIRED, *TEXTS, *IMAGES, *OPTIONAL})
+"""All that are read; a table may have others."""
+PLACEHOLDERS = ("patient", "study", "image")
+"""What `path` may name in braces."""
 SPLITS: Mapping[str, Split] = {
     "TRAIN": Split.TRAIN,
     "TRAINING": Split.TRAIN,
@@ -59,11 +66,14 @@ def read_reports(
 ) -> tuple[ImageRecord, ...]:
     """The table; `path` says where an image lies under the data's root.
 
-    Patients are split by `seed` unless there is a column `split`. Raises BadTable.
+    Patients are split by `seed` unless there is a column `split`. Raises BadTable, and ValueError
+    about `path`.
     """
+    check_path(path)
     notes = Notes()
     records: dict[str, ImageRecord] = {}
     told_split: bool | None = None
+    one_split = OneSplit()
     for row in _rows(table):
         if told_split not in (None, row.has("split")):
             row.refuse("split", "a split in every line or in none")
@@ -76,18 +86,33 @@ def read_reports(
             record = _record(row, image, report=report, source=source, path=path)
             if record.path in records:
                 row.refuse("image_id", "each image of a patient once")
+            one_split.check(row, record, column="split")
             records[record.path] = record
     read = tuple(records.values())
     if not told_split:
         read = split_by_patient(read, seed=seed, shares=shares or SplitShares())
-    check_no_leak(read)
     notes.tell(say, name=source, records=read)
     return read
 
 
+def check_path(path: str) -> None:
+    """Raise ValueError unless `path` names an image, and nothing but PLACEHOLDERS, in braces."""
+    known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
+    try:
+        parts = list(string.Formatter().parse(path))
+    except ValueError as error:
+        raise ValueError(f"path: expected {known} in braces, got {path!r}: {error}") from None
+    named = [name for _, name, _, _ in parts if name is not None]
+    plain = not any(form or conversion for _, _, form, conversion in parts)
+    if not plain or not set(named) <= {*PLACEHOLDERS}:
+        raise ValueError(f"path: expected none but {known} in braces, got {path!r}")
+    if "image" not in named:
+        raise ValueError(f"path: expected {{image}} in it, or all images are one, got {path!r}")
+
+
 def _rows(table: Path) -> Iterator[Row]:
     """Rows under the names this module reads; refused where a column is missing."""
-    _check_columns(table, {_plain(name) for name in read_header(table)})
+    _check_columns(table, read_header(table, source=SOURCE))
     for row in read_rows(table, columns=(), source=SOURCE):
         yield Row(row.path, row.line, {_plain(name): text for name, text in row.cells.items()})
 
@@ -96,7 +121,23 @@ def _plain(name: str) -> str:
     return ALIASES.get(name.strip().lower(), name.strip().lower())
 
 
-def _check_columns(table: Path, cells: set[str]) -> None:
+def _check_columns(table: Path, header: Sequence[str]) -> None:
+    cells: dict[str, str] = {}
+    for column in header:
+        first = cells.setdefault(_plain(column), column)
+        if first != column and _plain(column) in COLUMNS:
+            raise BadTable(
+                table,
+                line=1,
+                column=column,
+                expected=f"one column of {_plain(column)}",
+                got=f"{first!a} and {column!a}, which both mean it",
+                advice="keep one of them",
+            )
+    _check_none_missing(table, cells.keys())
+
+
+def _check_none_missing(table: Path, cells: Set[str]) -> None:
     missing = [name for name in REQUIRED if name not in cells]
     if not {"image_id", "CC", "MLO"} & cells:
         missing.append("image_id")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from training.data.records import Density, ImageRecord, Split
-from training.data.splits import SplitShares, check_no_leak, split_by_patient
+from training.data.splits import OneSplit, SplitShares, split_by_patient
 from training.data.tables import SIDES, VIEWS, Notes, Row, read_rows
 from training.progress import Say
 
@@ -67,6 +67,7 @@ def read_rsna(
     notes = Notes()
     records: dict[str, ImageRecord] = {}
     folds = False
+    one_split = OneSplit()
     for row in read_rows(table, columns=COLUMNS, source="RSNA's train.csv"):
         record = _image(row, images, notes)
         if record.image in records:
@@ -74,11 +75,11 @@ def read_rsna(
         if "fold" in row.cells:
             folds = True
             record = replace(record, split=_fold(row))
+            one_split.check(row, record, column="fold")
         records[record.image] = record
     read = tuple(records.values())
     if not folds:
         read = split_by_patient(read, seed=seed, shares=shares or SplitShares())
-    check_no_leak(read)
     notes.tell(say, name="RSNA", records=read)
     return read
 

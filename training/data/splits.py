@@ -5,10 +5,15 @@ nobody. Nothing is taken from hash(), which differs from run to run.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
 from training.data.records import ImageRecord, Split
+from training.data.tables import Row
+
+SPLIT_SEED = 0
+"""Of every split that a table does not bring. Apart from a run's own seed: who is tested on must be
+the same in every run, or a patient of one run's test is of another's training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +67,20 @@ def cut_validation(
     )
 
 
-def check_no_leak(records: Sequence[ImageRecord]) -> None:
-    """Raise ValueError naming a patient (of one source) who is in two splits."""
-    splits: dict[tuple[str, str], Split | None] = {}
-    for record in records:
-        first = splits.setdefault((record.source, record.patient), record.split)
-        if first is not record.split:
-            raise ValueError(
-                f"{record.source}: expected each patient in one split, got {record.patient} in "
-                f"{first} and {record.split}; drop the file's split and cut it by patient"
+@dataclass(slots=True)
+class OneSplit:
+    """The split that a table first puts each patient in, and the line that does."""
+
+    first: dict[str, tuple[Split, int]] = field(default_factory=dict)
+
+    def check(self, row: Row, record: ImageRecord, *, column: str) -> None:
+        """Refuse the row (BadTable) that puts its patient in another split than a line before."""
+        if record.split is None:
+            return
+        split, line = self.first.setdefault(record.patient, (record.split, row.line))
+        if split is not record.split:
+            row.refuse(
+                column,
+                f"each patient in one split, and {record.patient} is in {split} by line {line}",
+                "put all of a patient's images in one",
             )

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Never, TypeVar
+from typing import Never, TextIO, TypeVar
 
 from training.progress import Say
 
@@ -20,18 +20,30 @@ VIEWS = ("CC", "MLO", "ML", "LM", "LMO", "AT", "XCCL", "XCCM", "FB", "SIO", "ISO
 """PS3.3 C.8.11.7 and what RSNA writes; AT is an axillary tail, LMO a lateral oblique."""
 FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "FALSE": False, "TRUE": True}
 MAX_CELL = 1 << 20
+MAX_SIDE_PX = 65535  # PS3.3 C.7.6.3: Rows (0028,0010) and Columns (0028,0011) are US
+NOT_OPENED: Mapping[type[OSError], str] = {
+    FileNotFoundError: "nothing of that name",
+    IsADirectoryError: "a folder",
+    NotADirectoryError: "a file where its folder should be",
+}
 T = TypeVar("T")
 
 
 class BadTable(ValueError):
-    """`path`, `line` (1 is the header) and `column` of what could not be read."""
+    """`path` of what could not be read; `line` (1 is the header) and `column` if it has them."""
 
     def __init__(
-        self, path: Path, *, line: int, column: str, expected: str, got: str, advice: str
+        self,
+        path: Path,
+        *,
+        expected: str,
+        got: str,
+        advice: str,
+        line: int | None = None,
+        column: str | None = None,
     ) -> None:
-        super().__init__(
-            f"{path}, line {line}, column {column!r}: expected {expected}, got {got}; {advice}"
-        )
+        where = "" if line is None else f", line {line}, column {column!r}"
+        super().__init__(f"{path}{where}: expected {expected}, got {got}; {advice}")
         self.path = path
         self.line = line
         self.column = column
@@ -132,6 +144,13 @@ class Row:
             self.refuse(column, "a whole number")
         return value
 
+    def side_px(self, column: str) -> int:
+        """Height or width of an image in pixels."""
+        value = self.whole(column)
+        if not 1 <= value <= MAX_SIDE_PX:
+            self.refuse(column, f"pixels, 1 to {MAX_SIDE_PX}")
+        return value
+
     def maybe_flag(self, column: str) -> bool | None:
         """0, 1, True or False."""
         return self.maybe_one_of(column, FLAGS)
@@ -172,12 +191,12 @@ class Row:
 def read_rows(path: Path, *, columns: Sequence[str], source: str) -> Iterator[Row]:
     """Rows of a CSV file with a header. `source` names the file that was meant, for the message.
 
-    Raises BadTable: a column is missing or there twice, a line has too many or too few cells, the
-    file is no UTF-8 text; FileNotFoundError where there is none.
+    Raises BadTable: there is no such file, a column is missing or there twice, a line has too many
+    or too few cells, the header stands alone, the file is no UTF-8 text.
     """
     csv.field_size_limit(MAX_CELL)
-    line = 1
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    line, rows = 1, 0
+    with _open(path, source=source) as file:
         reader = csv.reader(file, strict=True)
         try:
             header = [name.strip() for name in next(reader, [])]
@@ -188,22 +207,50 @@ def read_rows(path: Path, *, columns: Sequence[str], source: str) -> Iterator[Ro
                     continue
                 if len(cells) != len(header):
                     raise _unreadable(path, line, f"{len(header)} cells", f"{len(cells)}")
+                rows += 1
                 yield Row(path, line, dict(zip(header, cells, strict=True)))
         except UnicodeDecodeError:
             raise _unreadable(path, line, "UTF-8 text", "other bytes after this line") from None
         except csv.Error as error:
             raise _unreadable(path, line, "comma-separated cells", str(error)) from None
+    if not rows:
+        advice = f"give the whole of {source}"
+        raise BadTable(path, expected="lines below the header", got="none", advice=advice)
 
 
-def read_header(path: Path) -> list[str]:
+def read_header(path: Path, *, source: str) -> list[str]:
     """Names of a CSV file's columns; none of an empty file. Raises BadTable."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    with _open(path, source=source) as file:
         try:
             return [name.strip() for name in next(csv.reader(file, strict=True), [])]
         except UnicodeDecodeError:
             raise _unreadable(path, 1, "UTF-8 text", "other bytes") from None
         except csv.Error as error:
             raise _unreadable(path, 1, "comma-separated cells", str(error)) from None
+
+
+def tables_in(folder: Path, *names: str, owner: str) -> list[Path]:
+    """Paths of the tables `names` of `owner`, which lie in one folder. Raises BadTable."""
+    advice = f"give the folder that holds {' and '.join(names)}"
+    if not folder.is_dir():
+        got = "a file" if folder.exists() else NOT_OPENED[FileNotFoundError]
+        raise BadTable(folder, expected=f"the folder of {owner}'s tables", got=got, advice=advice)
+    paths = [folder / name for name in names]
+    for path in paths:
+        if not path.exists():
+            got = NOT_OPENED[FileNotFoundError]
+            raise BadTable(path, expected=f"{owner}'s {path.name}", got=got, advice=advice)
+    return paths
+
+
+def _open(path: Path, *, source: str) -> TextIO:
+    try:
+        return path.open(encoding="utf-8-sig", newline="")
+    except OSError as error:
+        got = NOT_OPENED.get(type(error), str(error.strerror))
+        raise BadTable(
+            path, expected=f"a CSV file: {source}", got=got, advice="give the path of that file"
+        ) from None
 
 
 def _check_header(path: Path, header: list[str], *, columns: Sequence[str], source: str) -> None:

@@ -5,12 +5,13 @@ boxes that leave the image, findings without an assessment. It names no patients
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from training.data.boxes import cut_to_image
 from training.data.records import Box, Category, Density, Finding, ImageRecord, Split
-from training.data.splits import check_no_leak, cut_validation
-from training.data.tables import SIDES, BadTable, Notes, Row, read_rows
+from training.data.splits import OneSplit, cut_validation
+from training.data.tables import SIDES, BadTable, Notes, Row, read_rows, tables_in
 from training.progress import Say
 
 BREASTS, FINDINGS = "breast-level_annotations.csv", "finding_annotations.csv"
@@ -34,6 +35,17 @@ FINDING_COLUMNS = (
     *BOX_COLUMNS,
     "split",
 )
+SHARED: Mapping[str, str] = {
+    "study_id": "study",
+    "laterality": "laterality",
+    "view_position": "view",
+    "height": "rows",
+    "width": "columns",
+    "breast_birads": "birads",
+    "breast_density": "density",
+    "split": "split",
+}
+"""Columns of both tables, and the fields of records they become."""
 NO_FINDING = "No Finding"
 BIRADS: Mapping[str, int] = {f"BI-RADS {number}": number for number in range(7)}
 DENSITIES: Mapping[str, Density] = {f"DENSITY {density}": density for density in Density}
@@ -50,28 +62,82 @@ def read_vindr(
 
     `validation_share` of the training studies become the validation split. Raises BadTable.
     """
+    breast_table, finding_table = tables_in(folder, BREASTS, FINDINGS, owner="VinDr-Mammo")
     notes = Notes()
-    records: dict[str, ImageRecord] = {}
-    for row in read_rows(folder / BREASTS, columns=BREAST_COLUMNS, source=f"VinDr's {BREASTS}"):
-        record = _image(row)
-        if record.image in records:
-            row.refuse("image_id", "each image once", ADVICE)
-        records[record.image] = record
-    findings: dict[str, list[Finding]] = {}
-    for row in read_rows(folder / FINDINGS, columns=FINDING_COLUMNS, source=f"VinDr's {FINDINGS}"):
-        image = row.identifier("image_id")
-        if image not in records:
-            row.refuse("image_id", f"an image of {BREASTS}", ADVICE)
-        finding = _finding(row, records[image], notes)
-        findings.setdefault(image, []).extend([finding] if finding else [])
+    breasts = _breasts(breast_table)
+    findings = _findings(finding_table, breasts, notes=notes)
     read = cut_validation(
-        (_with_findings(record, findings.get(image), notes) for image, record in records.items()),
+        (
+            _with_findings(breast.record, findings.get(image), notes)
+            for image, breast in breasts.items()
+        ),
         seed=seed,
         share=validation_share,
     )
-    check_no_leak(read)
     notes.tell(say, name="VinDr-Mammo", records=read)
     return read
+
+
+@dataclass(frozen=True, slots=True)
+class _Breast:
+    row: Row
+    record: ImageRecord
+
+
+def _breasts(table: Path) -> dict[str, _Breast]:
+    """Images by name."""
+    breasts: dict[str, _Breast] = {}
+    one_split = OneSplit()
+    for row in read_rows(table, columns=BREAST_COLUMNS, source=f"VinDr's {BREASTS}"):
+        record = _image(row)
+        if record.image in breasts:
+            row.refuse("image_id", "each image once", ADVICE)
+        one_split.check(row, record, column="split")
+        breasts[record.image] = _Breast(row, record)
+    return breasts
+
+
+def _findings(
+    table: Path, breasts: Mapping[str, _Breast], *, notes: Notes
+) -> dict[str, list[Finding]]:
+    """Findings by image; an empty list is of an image that has none."""
+    findings: dict[str, list[Finding]] = {}
+    seen: dict[tuple[object, ...], int] = {}
+    for row in read_rows(table, columns=FINDING_COLUMNS, source=f"VinDr's {FINDINGS}"):
+        image = row.identifier("image_id")
+        if image not in breasts:
+            row.refuse("image_id", f"an image of {BREASTS}", ADVICE)
+        _compare(row, breasts[image])
+        finding = _finding(row, breasts[image].record, notes)
+        line = seen.setdefault(_identity(row), row.line)
+        if line != row.line:
+            expected = f"each finding once, and line {line} is the same"
+            row.refuse("finding_categories", expected, ADVICE)
+        before = findings.get(image)
+        if before is not None and (finding is None or not before):
+            expected = f"{NO_FINDING} or findings of one image, and a line before says otherwise"
+            row.refuse("finding_categories", expected, ADVICE)
+        findings.setdefault(image, []).extend([finding] if finding else [])
+    return findings
+
+
+def _compare(row: Row, breast: _Breast) -> None:
+    """Refuse a line of findings that tells of the image what the table of breasts does not."""
+    told = _image(row)
+    for column, name in SHARED.items():
+        if getattr(told, name) != getattr(breast.record, name):
+            known = breast.row.maybe_text(column) or "nothing"
+            row.refuse(column, f"{known}, as in line {breast.row.line} of {BREASTS}", ADVICE)
+
+
+def _identity(row: Row) -> tuple[object, ...]:
+    """What a line says of a finding."""
+    return (
+        row.identifier("image_id"),
+        frozenset(row.texts("finding_categories")),
+        row.maybe_text("finding_birads"),
+        *(row.maybe_number(column) for column in BOX_COLUMNS),
+    )
 
 
 def _image(row: Row) -> ImageRecord:
@@ -84,8 +150,8 @@ def _image(row: Row) -> ImageRecord:
         laterality=row.one_of("laterality", SIDES),
         view=row.one_of("view_position", VIEWS),
         path=f"images/{study}/{image}.dicom",
-        rows=row.whole("height"),
-        columns=row.whole("width"),
+        rows=row.side_px("height"),
+        columns=row.side_px("width"),
         density=row.maybe_one_of("breast_density", DENSITIES),
         birads=row.maybe_one_of("breast_birads", BIRADS),
         split=row.one_of("split", SPLITS),
@@ -110,6 +176,9 @@ def _finding(row: Row, image: ImageRecord, notes: Notes) -> Finding | None:
             "finding_categories", f"a list of {', '.join(CATEGORIES)}, or {NO_FINDING}", ADVICE
         )
     if names == [NO_FINDING]:
+        for column in BOX_COLUMNS:
+            if row.has(column):
+                row.refuse(column, f"nothing, since the line says {NO_FINDING}", ADVICE)
         return None
     return Finding(
         categories=tuple(CATEGORIES[name] for name in names),
@@ -128,14 +197,8 @@ def _box(row: Row, image: ImageRecord, notes: Notes) -> Box | None:
         row.refuse("xmax", f"more than xmin ({left:g})", ADVICE)
     if bottom <= top:
         row.refuse("ymax", f"more than ymin ({top:g})", ADVICE)
-    rows, columns = float(image.rows or 0), float(image.columns or 0)
-    box = Box(max(top, 0.0), max(left, 0.0), min(bottom, rows), min(right, columns))
-    if box.bottom <= box.top or box.right <= box.left:
-        notes.add("boxes wholly outside their image, left out")
-        return None
-    if box != Box(top, left, bottom, right):
-        notes.add("boxes that leave their image, cut at its edge")
-    return box
+    box = Box(top, left, bottom, right)
+    return cut_to_image(box, rows=image.rows or 0, columns=image.columns or 0, notes=notes)
 
 
 __all__ = ["BREASTS", "BREAST_COLUMNS", "FINDINGS", "FINDING_COLUMNS", "BadTable", "read_vindr"]

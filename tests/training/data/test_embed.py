@@ -154,6 +154,61 @@ def test_rois_belong_to_the_one_finding_there_is(tmp_path: Path) -> None:
     assert one(tmp_path, {"massshape": "R"}, ROI_coords="()").findings[0].box is None
 
 
+def test_rois_that_leave_their_image_are_cut_and_said(tmp_path: Path) -> None:
+    said = list[str]()
+    image: Cells = {"ROI_coords": "((-5, -5, 99999, 99999),)"}
+    (record,) = read(
+        tmp_path, ({"massshape": "R"},), (image | {"Rows": 3328, "Columns": 2560},), said
+    )
+    assert [finding.box for finding in record.findings] == [Box(0, 0, 3328, 2560)]
+    assert "EMBED: 1 boxes that leave their image, cut at its edge" in said
+    (record,) = read(tmp_path, ({"massshape": "R"},), (image,))
+    assert [finding.box for finding in record.findings] == [Box(0, 0, 65535, 65535)]
+
+
+def test_a_roi_wholly_outside_its_image_is_left_out_and_said(tmp_path: Path) -> None:
+    said = list[str]()
+    image: Cells = {"ROI_coords": "((-9, 2, -1, 9), (5, 5, 9, 9))"}
+    (record,) = read(tmp_path, ({"massshape": "R"},), (image,), said)
+    assert [finding.box for finding in record.findings] == [Box(5, 5, 9, 9)]
+    assert "EMBED: 1 boxes wholly outside their image, left out" in said
+
+
+def test_small_letters_are_the_same_side_view_and_type(tmp_path: Path) -> None:
+    cells = {"ImageLateralityFinal": "l", "ViewPosition": "mlo", "FinalImageType": "2d"}
+    record = one(tmp_path, {"side": "l"}, **cells)
+    assert (record.laterality, record.view) == ("L", "MLO")
+
+
+def test_an_image_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    path = {"anon_dicom_path": "/mnt/x/anon_dicom/cohort_1/7/0.dcm"}
+    message = "metadata.csv, line 3, column 'anon_dicom_path': expected each image once, got '/mnt"
+    with pytest.raises(BadTable, match=message):
+        read(tmp_path, ({},), (path, path))
+
+
+def test_an_exam_of_two_patients_is_refused_in_either_table_and_between_them(
+    tmp_path: Path,
+) -> None:
+    other: Cells = {"empi_anon": 5}
+    whose = "column 'empi_anon': expected 41617447, whose exam 8099128854014801 is by line 2 of"
+    with pytest.raises(BadTable, match=f"clinical.csv, line 3, {whose} .*clinical.csv, got '5'"):
+        read(tmp_path, ({}, other))
+    with pytest.raises(BadTable, match=f"metadata.csv, line 2, {whose} .*clinical.csv, got '5'"):
+        read(tmp_path, ({},), (other,))
+    unread: Cells = {"acc_anon": 77}
+    with pytest.raises(BadTable, match=r"metadata.csv, line 3, .* by line 2 of .*metadata.csv"):
+        read(tmp_path, ({},), (unread, unread | other))
+
+
+def test_a_missing_table_is_named_with_what_to_give(tmp_path: Path) -> None:
+    read(tmp_path, ({},))
+    (tmp_path / "EMBED_OpenData_metadata.csv").unlink()
+    message = "expected EMBED's EMBED_OpenData_metadata.csv, got nothing of that name; give the fol"
+    with pytest.raises(BadTable, match=message):
+        read_embed(tmp_path, say=list[str]().append)
+
+
 def test_images_that_are_no_plain_views_are_left_out_and_said(tmp_path: Path) -> None:
     said = list[str]()
     images: tuple[Cells, ...] = (
@@ -198,13 +253,24 @@ def test_a_wrong_code_is_refused_by_line_and_column(
         read(tmp_path, (good, cells))
 
 
-@pytest.mark.parametrize("coords", ["((1, 2, 3))", "((1, 2, 3, 'x'),)", "((9, 2, 3, 4),)", "[[]]"])
+@pytest.mark.parametrize(
+    "coords",
+    [
+        "((1, 2, 3))",
+        "((1, 2, 3, 'x'),)",
+        "((True, 0, 3, 4),)",
+        "((9, 2, 3, 4),)",
+        "[[]]",
+        f"((1, 2, 3, {10**400}),)",
+    ],
+)
 def test_wrong_rois_are_refused(tmp_path: Path, coords: str) -> None:
     with pytest.raises(BadTable, match=r"metadata.csv, line 2, column 'ROI_coords'"):
         one(tmp_path, {}, ROI_coords=coords)
 
 
 def test_another_table_is_refused(tmp_path: Path) -> None:
+    read(tmp_path, ({},))
     write_csv(tmp_path / "EMBED_OpenData_clinical.csv", [{"empi_anon": 1}])
     with pytest.raises(BadTable, match="line 1, column 'acc_anon'"):
         read_embed(tmp_path, say=list[str]().append)

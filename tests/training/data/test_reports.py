@@ -185,6 +185,48 @@ def test_a_table_without_any_text_column_is_refused(tmp_path: Path) -> None:
         read(tmp_path, row)
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "name"),
+    [
+        ("image_id", "image", "image_id"),
+        ("IMPRESSION", "impressions", "impression"),
+        ("FINDINGS", "findings", "findings"),
+        ("laterality", "side", "laterality"),
+        ("birads", "BIRADS_numeric", "birads"),
+    ],
+)
+def test_two_columns_that_mean_the_same_are_refused(
+    tmp_path: Path, first: str, second: str, name: str
+) -> None:
+    message = (
+        f"line 1, column '{second}': expected one column of {name}, got '{first}' and '{second}', "
+        "which both mean it; keep one of them"
+    )
+    with pytest.raises(BadTable, match=message):
+        read(tmp_path, {first: ""} | LINE | {second: ""})
+
+
+def test_two_columns_of_one_name_that_nobody_reads_are_let_be(tmp_path: Path) -> None:
+    assert len(read(tmp_path, LINE | {"history": "a", "HISTORY": "b"})) == 1
+
+
+def test_a_patient_in_two_splits_is_refused_by_line(tmp_path: Path) -> None:
+    message = "reports.csv, line 3, column 'split': expected each patient in one split, and 17 is"
+    with pytest.raises(BadTable, match=f"{message} in train by line 2, got 'test'"):
+        read(tmp_path, LINE | {"split": "train"}, LINE | {"split": "test", "image_id": "2.png"})
+
+
+def test_a_missing_table_is_refused_with_what_is_wanted(tmp_path: Path) -> None:
+    message = "nowhere.csv: expected a CSV file: a table of reports with patient_id, .* got nothing"
+    with pytest.raises(BadTable, match=message):
+        read_reports(tmp_path / "nowhere.csv", say=list[str]().append)
+
+
+def test_a_path_with_an_unknown_place_is_refused_before_the_table_is_read(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"none but \{patient\}, \{study\}, \{image\} in braces"):
+        read_reports(tmp_path / "nowhere.csv", say=list[str]().append, path="{patient_id}/{image}")
+
+
 @settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_has_sentences_without_loss_of_words(text: str) -> None:

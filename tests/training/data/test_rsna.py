@@ -105,8 +105,21 @@ def test_a_wrong_line_is_refused_by_line_and_column(
 def test_a_fold_that_is_none_of_the_four_and_a_patient_in_two_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadTable, match="column 'fold': expected one of 0, 1, 2, 3, got '4'"):
         read(tmp_path, {"fold": 4})
-    with pytest.raises(ValueError, match="each patient in one split, got 10006"):
+    message = (
+        "train.csv, line 3, column 'fold': expected each patient in one split, and 10006 is in"
+    )
+    with pytest.raises(BadTable, match=f"{message} test by line 2, got '1'"):
         read(tmp_path, {"fold": 0}, {"fold": 1})
+
+
+def test_a_patient_in_two_folds_of_one_split_is_read(tmp_path: Path) -> None:
+    assert {record.split for record in read(tmp_path, {"fold": 1}, {"fold": 2})} == {Split.TRAIN}
+
+
+def test_a_folder_instead_of_the_file_is_refused(tmp_path: Path) -> None:
+    message = "expected a CSV file: RSNA's train.csv, got a folder; give the path of that file"
+    with pytest.raises(BadTable, match=message):
+        read_rsna(tmp_path, say=list[str]().append)
 
 
 def test_another_table_is_refused(tmp_path: Path) -> None:

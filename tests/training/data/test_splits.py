@@ -4,18 +4,20 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from tests.training.data.canvas_sets import image
 from training.data.records import ImageRecord, Split
 from training.data.splits import (
+    OneSplit,
     SplitShares,
-    check_no_leak,
     cut_validation,
     position,
     split_by_patient,
 )
+from training.data.tables import BadTable, Row
 
 SHARES = SplitShares(validation=0.1, test=0.2)
 DRAW = """
@@ -38,14 +40,24 @@ def splits(records: tuple[ImageRecord, ...]) -> dict[str, set[Split | None]]:
 def test_no_patient_is_in_two_splits() -> None:
     records = split_by_patient(women(range(500)), seed=1, shares=SHARES)
     assert all(len(found) == 1 for found in splits(records).values())
-    check_no_leak(records)
 
 
-def test_a_patient_in_two_splits_is_named() -> None:
-    one, other = women(range(1))[:2]
-    records = [replace(one, split=Split.TRAIN), replace(other, split=Split.TEST)]
-    with pytest.raises(ValueError, match="each patient in one split, got p0 in train and test"):
-        check_no_leak(records)
+def test_a_patient_in_two_splits_is_refused_on_the_row_that_says_so() -> None:
+    one, other, same = women(range(1))[:3]
+    table = OneSplit()
+    for line, record in enumerate((one, same), start=2):
+        row = Row(Path("t.csv"), line, {"split": "train"})
+        table.check(row, replace(record, split=Split.TRAIN), column="split")
+    message = (
+        "t.csv, line 4, column 'split': expected each patient in one split, and p0 is in train by "
+        "line 2, got 'TEST'; put all of a patient's images in one"
+    )
+    with pytest.raises(BadTable, match=f"^{message}$"):
+        table.check(
+            Row(Path("t.csv"), 4, {"split": "TEST"}),
+            replace(other, split=Split.TEST),
+            column="split",
+        )
 
 
 def test_the_shares_are_those_asked_for() -> None:
@@ -90,7 +102,7 @@ def test_validation_is_cut_from_training_alone() -> None:
     found = splits(cut)
     assert all(found[f"p{n}"] == {Split.TEST} for n in range(200, 250))
     assert 25 < sum(found[f"p{n}"] == {Split.VALIDATION} for n in range(200)) < 55
-    check_no_leak(cut)
+    assert all(len(one) == 1 for one in found.values())
 
 
 def test_shares_that_leave_nobody_to_train_on_are_refused() -> None:

@@ -32,7 +32,7 @@ def test_cells_are_read_by_column_with_the_line_they_stand_in(tmp_path: Path) ->
         (2, 1, "x"),
         (5, 2, "y\nz"),
     ]
-    assert read_header(tmp_path / "table.csv") == ["a", "b"]
+    assert read_header(tmp_path / "table.csv", source="the table") == ["a", "b"]
 
 
 @pytest.mark.parametrize("text", ["", " ", "nan", "NaN", "None", "NULL", "<NA>"])
@@ -57,11 +57,27 @@ def test_what_pandas_writes_for_nothing_is_nothing(text: str) -> None:
         ("a,b\n1\n", "line 2, .* expected 2 cells, got 1"),
         (b"a,b\n1,\xff\n", "expected UTF-8 text"),
         ('a,b\n1,"x"y\n', "expected comma-separated cells"),
+        ("a,b\n", "expected lines below the header, got none; give the whole of the table of the"),
     ],
 )
 def test_a_wrong_file_is_refused(tmp_path: Path, text: str | bytes, message: str) -> None:
-    with pytest.raises(BadTable, match=f"table.csv, .*{message}"):
+    with pytest.raises(BadTable, match=f"table.csv.*{message}"):
         rows(tmp_path, text, "a", "b")
+
+
+def test_what_is_no_file_is_refused_with_what_was_meant(tmp_path: Path) -> None:
+    path = table(tmp_path, "a\n1\n")
+    for place, got in (
+        (tmp_path, "a folder"),
+        (tmp_path / "none.csv", "nothing of that name"),
+        (path / "x.csv", "a file where its folder should be"),
+    ):
+        message = f"{place}: expected a CSV file: the table, got {got}; give the path of that file"
+        with pytest.raises(BadTable, match=f"^{re.escape(message)}$") as caught:
+            list(read_rows(place, columns=(), source="the table"))
+        assert (caught.value.path, caught.value.line) == (place, None)
+        with pytest.raises(BadTable, match=re.escape(message)):
+            read_header(place, source="the table")
 
 
 def test_numbers_flags_and_lists_are_parsed() -> None:

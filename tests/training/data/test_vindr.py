@@ -159,6 +159,8 @@ def test_a_wrong_line_of_findings_is_refused_by_line_and_column(
         ({"breast_density": "C"}, "column 'breast_density': expected one of DENSITY A"),
         ({"breast_birads": "BI-RADS 9"}, "column 'breast_birads'"),
         ({"height": 3518.5}, "column 'height': expected a whole number"),
+        ({"height": -5}, "column 'height': expected pixels, 1 to 65535, got '-5'"),
+        ({"width": 0}, "column 'width': expected pixels, 1 to 65535, got '0'"),
         ({"split": "validation"}, "column 'split': expected one of TRAINING, TEST"),
         ({"image_id": "i1"}, "column 'image_id': expected each image once"),
     ],
@@ -180,5 +182,85 @@ def test_another_table_in_its_place_is_refused(tmp_path: Path) -> None:
 
 def test_a_study_that_is_trained_and_tested_on_is_refused(tmp_path: Path) -> None:
     folder = folder_with(tmp_path, images=({}, {"image_id": "i2", "split": "test"}))
-    with pytest.raises(ValueError, match="each patient in one split, got s1"):
+    message = (
+        "breast-level_annotations.csv, line 3, column 'split': expected each patient in one split, "
+        "and s1 is in train by line 2, got 'test'"
+    )
+    with pytest.raises(BadTable, match=message):
+        read(folder)
+
+
+@pytest.mark.parametrize(
+    ("cells", "known", "got"),
+    [
+        ({"study_id": "s2"}, "s1", "'s2'"),
+        ({"laterality": "R"}, "L", "'R'"),
+        ({"view_position": "MLO"}, "CC", "'MLO'"),
+        ({"height": 3000}, "3518", "'3000'"),
+        ({"width": 2801}, "2800", "'2801'"),
+        ({"breast_birads": ""}, "BI-RADS 1", "nothing"),
+        ({"breast_density": "DENSITY B"}, "DENSITY C", "'DENSITY B'"),
+        ({"split": "test"}, "training", "'test'"),
+    ],
+)
+def test_a_finding_that_tells_otherwise_of_its_image_is_refused(
+    tmp_path: Path, cells: Cells, known: str, got: str
+) -> None:
+    (column,) = cells
+    message = (
+        f"finding_annotations.csv, line 2, column '{column}': expected {known}, as in line 2 of "
+        f"breast-level_annotations.csv, got {got}"
+    )
+    with pytest.raises(BadTable, match=message):
+        read(folder_with(tmp_path, MASS | cells))
+
+
+def test_the_same_told_in_other_words_of_an_image_is_no_contradiction(tmp_path: Path) -> None:
+    words = {"laterality": "left", "height": "3518.0", "split": "TRAINING"}
+    assert len(read(folder_with(tmp_path, MASS | words)).findings) == 1
+
+
+@pytest.mark.parametrize("column", ["xmin", "ymax"])
+def test_no_finding_with_a_box_is_refused(tmp_path: Path, column: str) -> None:
+    with pytest.raises(BadTable, match=f"line 2, column '{column}': expected nothing, .* got '10'"):
+        read(folder_with(tmp_path, {column: 10}))
+
+
+@pytest.mark.parametrize("lines", [({}, MASS), (MASS, {}), (MASS, {}, MASS)])
+def test_no_finding_and_a_finding_on_one_image_are_refused(
+    tmp_path: Path, lines: tuple[Cells, ...]
+) -> None:
+    message = "line 3, column 'finding_categories': expected No Finding or findings of one image"
+    with pytest.raises(BadTable, match=message):
+        read(folder_with(tmp_path, *lines))
+
+
+@pytest.mark.parametrize(
+    "line", [{}, MASS, MASS | {"xmin": "100.50", "finding_categories": "Mass"}]
+)
+def test_the_same_finding_twice_is_refused(tmp_path: Path, line: Cells) -> None:
+    first = {} if line == {} else MASS
+    message = "line 3, column 'finding_categories': expected each finding once, and line 2 is"
+    with pytest.raises(BadTable, match=message):
+        read(folder_with(tmp_path, first, line))
+
+
+def test_two_findings_of_one_kind_with_boxes_of_their_own_are_two(tmp_path: Path) -> None:
+    assert len(read(folder_with(tmp_path, MASS, MASS | {"xmax": 310})).findings) == 2
+
+
+def test_a_file_instead_of_the_folder_and_a_missing_table_are_refused(tmp_path: Path) -> None:
+    folder = folder_with(tmp_path)
+    advice = "give the folder that holds breast-level_annotations.csv and finding_annotations.csv"
+    with pytest.raises(
+        BadTable, match=f"expected the folder of VinDr-Mammo's tables, got a file; {advice}"
+    ):
+        read(folder / "finding_annotations.csv")
+    with pytest.raises(BadTable, match=f"nowhere: expected .* got nothing of that name; {advice}"):
+        read(folder / "nowhere")
+    (folder / "finding_annotations.csv").unlink()
+    with pytest.raises(
+        BadTable,
+        match=f"expected VinDr-Mammo's finding_annotations.csv, got nothing .*; {advice}",
+    ):
         read(folder)

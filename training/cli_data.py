@@ -1,16 +1,13 @@
 """mammoserve-train data: look at tables of images before training on them; phantoms as tables."""
 
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from training.data.phantom_tables import Schema
-from training.data.records import ImageRecord
 
-Reader = Callable[..., tuple[ImageRecord, ...]]
 app = typer.Typer(help="Tables of images and reports.", no_args_is_help=True)
 
 
@@ -24,23 +21,15 @@ def check(
     seed: Annotated[int, typer.Option(help="Of the splits that the data does not bring.")] = 0,
 ) -> None:
     """Read a table as training would, and tell what is in it."""
-    from training.data.embed import read_embed
     from training.data.image_files import is_there
-    from training.data.reports import read_reports
-    from training.data.rsna import read_rsna
-    from training.data.vindr import read_vindr
+    from training.data.readers import READERS
+    from training.data.tables import BadTable
 
-    readers: dict[str, Reader] = {
-        "vindr": read_vindr,
-        "rsna": read_rsna,
-        "embed": read_embed,
-        "reports": read_reports,
-    }
-    if kind not in readers:
-        raise typer.BadParameter(f"expected one of {', '.join(readers)}, got {kind!r}")
+    if kind not in READERS:
+        raise typer.BadParameter(f"expected one of {', '.join(READERS)}, got {kind!r}")
     try:
-        records = readers[kind](table, seed=seed, say=typer.echo)
-    except (ValueError, FileNotFoundError) as error:
+        records = READERS[kind](table, seed=seed, say=typer.echo)
+    except BadTable as error:
         raise typer.BadParameter(str(error)) from error
     counts: dict[str, Counter[str]] = {
         "split": Counter(str(record.split) for record in records),

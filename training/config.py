@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from model_store.manifest import Frozen, Recipe
 from training.data.augment import AugmentRules
+from training.data.reports import check_path
 from training.losses import IMAGE_IMAGE, TEXT_TEXT
 from training.models.bert import POOLINGS as TEXT_POOLINGS
 from training.models.image_encoder import POOLINGS, TOWERS, known
@@ -110,7 +111,8 @@ class DataSource(Frozen):
 
     `kind` "canvases" names a folder of canvases that were made before; "phantom" draws `studies` of
     series `series`. `weight` is the set's share of an epoch against the others'; left out, it is
-    its number of breasts. `path`: where a report's image lies under `images`.
+    its number of breasts. `path`: where a report's image lies under `images`,
+    by {patient}, {study} and {image}.
     """
 
     kind: Literal["reports", "vindr", "rsna", "embed", "canvases", "phantom"]
@@ -122,6 +124,12 @@ class DataSource(Frozen):
     weight: float | None = Field(default=None, gt=0)
     series: int = Field(default=1, ge=0)
     studies: int = Field(default=0, ge=0)
+
+    @field_validator("path")
+    @classmethod
+    def _known_placeholders(cls, path: str) -> str:
+        check_path(path)
+        return path
 
     @model_validator(mode="after")
     def _says_where(self) -> Self:

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 import training
-from training.config import ModelConfig, PretrainConfig
+from training.config import DataSource, ModelConfig, PretrainConfig
 from training.demo_config import DemoConfig
 
 CONFIGS = Path(training.__file__).parent / "configs"
@@ -79,6 +79,10 @@ def test_reports_and_labels_are_sources_of_one_run() -> None:
         (('text = "weights/Bio_ClinicalBERT"', 'text = "bert"'), "there is minilm, and any folder"),
         (('table = "data/reports.csv"', ""), "needs table = its file or folder"),
         (('kind = "reports"', 'kind = "phantom"'), "needs studies = how many"),
+        (
+            ("table = ", 'path = "{patient_id}/{image}"\ntable = '),
+            r"path: expected none but \{patient",
+        ),
         (('precision = "16-mixed"', 'precision = "fp16"'), "bf16-mixed"),
     ],
 )
@@ -104,3 +108,26 @@ def test_two_sources_of_one_kind_need_names(tmp_path: Path) -> None:
 def test_a_model_configuration_of_before_still_means_the_demo_s_towers() -> None:
     config = ModelConfig(embedding_size=256, text_layers=5)
     assert (config.image, config.pooling, config.text) == ("lite0", "smooth-maximum", "minilm")
+
+
+@pytest.mark.parametrize(
+    ("path", "named"),
+    [
+        ("{patient_id}/{image}", r"none but \{patient\}, \{study\}, \{image\} in braces"),
+        ("{}/{image}", "none but"),
+        ("{patient.name}/{image}", "none but"),
+        ("{patient!r}/{image}", "none but"),
+        ("{patient:>9}/{image}", "none but"),
+        ("{patient/{image}", "expected"),
+        ("{patient}/image}", "Single '}'"),
+        ("{patient}/{study}", "or all images are one"),
+    ],
+)
+def test_a_path_that_could_not_name_an_image_is_refused(path: str, named: str) -> None:
+    with pytest.raises(ValidationError, match=named):
+        DataSource(kind="reports", table="reports.csv", path=path)
+
+
+def test_a_path_may_name_patient_study_and_image() -> None:
+    source = DataSource(kind="reports", table="x.csv", path="png/{study}/{patient}_{image}")
+    assert source.path == "png/{study}/{patient}_{image}"

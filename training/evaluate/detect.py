@@ -13,7 +13,6 @@ import copy
 import warnings
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -24,12 +23,13 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
-from training.data.augment import AugmentRules, augment
-from training.data.canvas_set import CanvasRecord, CanvasSet
-from training.data.records import Box, Category
+from training.data.canvas_set import CanvasSet
+from training.data.passes import pass_loader
+from training.data.records import Category
 from training.evaluate.average_precision import RECALLS, Found
 from training.evaluate.config import DetectConfig
-from training.evaluate.learning import batches, device, in_pieces, optimiser, resized, resized_box
+from training.evaluate.learning import device, optimiser
+from training.evaluate.squares import Batch, Example, Squares
 from training.models.image_encoder import ImageEncoder, normalise
 from training.progress import Say
 
@@ -122,14 +122,6 @@ def make_detector(tower: ImageEncoder, *, frozen: bool, config: DetectConfig) ->
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Example:
-    """A canvas and the boxes of one finding on it, in canvas pixels."""
-
-    record: CanvasRecord
-    boxes: tuple[Box, ...]
-
-
 def examples(canvases: CanvasSet, category: Category) -> list[Example]:
     """Images where it is known whether the finding is there; with it, only if it is boxed."""
     found = []
@@ -157,14 +149,15 @@ def train_detector(
     backbone = model.backbone
     assert isinstance(backbone, Backbone)
     head = [*backbone.pyramid.parameters(), *model.head.parameters()]
-    steps = config.epochs * -(-len(given) // config.batch)
-    adam, schedule = optimiser(backbone.levels, head, config, steps=steps)
+    squares = Squares(canvases, tuple(given), config, seed=seed)
+    steps, total = squares.steps, config.epochs * squares.steps
+    adam, schedule = optimiser(backbone.levels, head, config, steps=total)
+    loaded = iter(pass_loader(squares, first=0, last=total, workers=config.workers))
     model.train()
     for epoch in range(config.epochs):
-        rng = np.random.default_rng([seed, len(given), epoch])
         losses = []
-        for rows in batches(len(given), config.batch, rng=rng):
-            images, targets = _batch(canvases, [given[row] for row in rows], config, rng=rng)
+        for _ in range(steps):
+            images, targets = _on_device(next(loaded))
             loss = torch.stack(list(model(list(images), targets).values())).sum()
             adam.zero_grad()
             loss.backward()
@@ -182,10 +175,9 @@ def detect(
     """What is found in each example, in pixels of the square image, beside its true boxes."""
     model.eval()
     found = []
-    rows = np.arange(len(given))
-    for piece in in_pieces(rows, config.batch):
-        chosen = [given[row] for row in piece]
-        images, targets = _batch(canvases, chosen, config, rng=None)
+    squares = Squares(canvases, tuple(given), config)
+    for batch in pass_loader(squares, first=0, last=squares.steps, workers=config.workers):
+        images, targets = _on_device(batch)
         with torch.inference_mode():
             outputs = model(list(images))
         for output, target in zip(outputs, targets, strict=True):
@@ -230,34 +222,11 @@ def mean_average_precision(found: Sequence[Found], *, iou: float = 0.5) -> float
         return float(metric.compute()["map"])
 
 
-def _batch(
-    canvases: CanvasSet,
-    chosen: Sequence[Example],
-    config: DetectConfig,
-    *,
-    rng: np.random.Generator | None,
-) -> tuple[Tensor, list[dict[str, Tensor]]]:
-    """(n, 1, S, S) normalised and targets; changed at random where there is an `rng`."""
-    size = config.size_px
-    images, targets = [], []
-    for example in chosen:
-        canvas = canvases.canvas(example.record)
-        image = resized(canvas, height=size, width=size)
-        boxes = [resized_box(box, canvas, height=size, width=size) for box in example.boxes]
-        if rng is not None and config.augment:
-            kept = [box for box in boxes if box is not None]
-            image, boxes = augment(rng, image, rules=AugmentRules(flip_rows=0.0), boxes=kept)
-        images.append(torch.from_numpy(image))
-        targets.append(_target([box for box in boxes if box is not None]))
-    return normalise(torch.stack(images).to(device())), targets
-
-
-def _target(boxes: Sequence[Box]) -> dict[str, Tensor]:
-    rows = [(box.left, box.top, box.right, box.bottom) for box in boxes if box.area > 0]
-    return {
-        "boxes": torch.tensor(rows, dtype=torch.float32).reshape(-1, 4).to(device()),
-        "labels": torch.ones(len(rows), dtype=torch.int64, device=device()),
-    }
+def _on_device(batch: Batch) -> Batch:
+    """Images normalised, (n, 1, S, S)."""
+    images, targets = batch
+    moved = [{name: value.to(device()) for name, value in one.items()} for one in targets]
+    return normalise(images.to(device())), moved
 
 
 def _rows_first(boxes: Tensor) -> NDArray[np.float64]:

@@ -12,7 +12,6 @@ from training.evaluate.average_precision import Found, ap_statistic, match
 from training.evaluate.cases import CATEGORY_OF
 from training.evaluate.config import LearnConfig
 from training.evaluate.detect import (
-    Example,
     detect,
     examples,
     mean_average_precision,
@@ -24,6 +23,7 @@ from training.evaluate.finetune import finetune
 from training.evaluate.metrics import interval
 from training.evaluate.pictures import draw_found
 from training.evaluate.plots import efficiency_png
+from training.evaluate.squares import Example
 from training.evaluate.tasks import (
     DENSITY,
     NothingToMeasure,

@@ -3,7 +3,7 @@
 Knows nothing of what is learned.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import cv2
 import numpy as np
@@ -69,9 +69,3 @@ def optimiser(
     adam = AdamW([g for g in groups if g["params"]], weight_decay=config.weight_decay)
     warm = max(round(config.warmup * steps), 1)
     return adam, LambdaLR(adam, learning_rate_factor(steps, warmup_steps=warm))
-
-
-def in_pieces(rows: Rows, size: int) -> Iterator[Rows]:
-    """Rows in order, `size` together."""
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]

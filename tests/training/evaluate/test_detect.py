@@ -1,5 +1,6 @@
 """RetinaNet on a real tower, at a size that two cores can bear."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from model_store.arrays import U8
 from tests.training.evaluate.canvases import make_canvases
+from training.data.canvas_set import CanvasRecord, CanvasSet
 from training.data.records import Category, Finding, ImageRecord
 from training.evaluate.average_precision import ap_statistic, match
 from training.evaluate.config import DetectConfig
@@ -19,6 +22,7 @@ from training.evaluate.detect import (
     make_detector,
     train_detector,
 )
+from training.evaluate.squares import Squares
 from training.models.image_encoder import ImageEncoder, load_imagenet
 
 CONFIG = DetectConfig(
@@ -92,6 +96,47 @@ def test_a_frozen_tower_does_not_move_and_a_fine_tuned_one_does(
     ]
     assert bool(moved) is not frozen
     assert all(torch.equal(before[name], value) for name, value in given.state_dict().items())
+
+
+class Watched(CanvasSet):
+    """Leaves a file named after each process that reads."""
+
+    def canvas(self, record: CanvasRecord) -> U8:
+        (self.folder / f"{os.getpid()}.reader").touch()
+        return super().canvas(record)
+
+
+def test_images_are_loaded_by_the_processes_asked_for_and_are_the_same(tmp_path: Path) -> None:
+    canvases = Watched(tmp_path, make_canvases(tmp_path, patients=4).records)
+    given = tuple(one for one in examples(canvases, Category.MASS) if one.boxes)
+    losses = []
+    for workers in (1, 0):
+        said: list[str] = []
+        config = CONFIG.model_copy(update={"workers": workers})
+        train_detector(
+            tower(), canvases, given, frozen=True, config=config, seed=1, say=said.append
+        )
+        losses.append(said)
+        (reader,) = tmp_path.glob("*.reader")
+        assert (int(reader.stem) == os.getpid()) is (workers == 0)
+        reader.unlink()
+    assert losses[0] == losses[1]
+
+
+def test_a_batch_depends_on_the_seed_and_its_number_alone(tmp_path: Path) -> None:
+    canvases = make_canvases(tmp_path, patients=4)
+    given = tuple(examples(canvases, Category.MASS))
+    squares = Squares(canvases, given, CONFIG, seed=3)
+    assert squares.steps == 8
+    later = squares(11)[0]
+    assert torch.equal(later, Squares(canvases, given, CONFIG, seed=3)(11)[0])
+    assert not torch.equal(later, squares(3)[0])  # the same place of the epoch before
+    plain = Squares(canvases, given, CONFIG.model_copy(update={"augment": False}), seed=3)
+    shown = [plain(8 + place)[0] for place in range(8)]
+    brightness = torch.cat(shown).double().mean(dim=(1, 2)).sort().values
+    straight = [Squares(canvases, given, CONFIG)(place)[0] for place in range(8)]
+    expected = torch.cat(straight).double().mean(dim=(1, 2)).sort().values
+    torch.testing.assert_close(brightness, expected)  # every image once
 
 
 def test_examples_are_the_images_whose_truth_is_known_with_boxes_on_the_canvas(

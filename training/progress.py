@@ -6,10 +6,13 @@ Say = Callable[[str], None]
 
 
 def counter(say: Say, name: str, *, every: int = 200) -> Callable[[int, int], None]:
-    """A function of (done, all) that says a line now and then, and at the end."""
+    """A function of (done, all) that says a line each `every` images or so, and at the end."""
+    told = 0
 
     def tell(done: int, total: int) -> None:
-        if done % every == 0 or done == total:
+        nonlocal told
+        if done // every != told // every or done == total:  # done may come in any steps
             say(f"{name}: {done}/{total} images")
+        told = done
 
     return tell

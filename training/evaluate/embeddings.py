@@ -18,6 +18,7 @@ from model_store.graphs import EMBEDDING, FEATURES
 from model_store.runtime import ModelRuntime
 from model_store.store import ModelVersion, sha256_of
 from training.data.canvas_set import CanvasSet
+from training.whole_file import whole_file
 
 SHARD = 64  # canvases that a killed pass may have to do again
 Progress = Callable[[int, int], None]
@@ -98,8 +99,5 @@ def _read_shards(folder: Path) -> dict[str, tuple[F32, F32]]:
 
 def _write_shard(folder: Path, keys: Sequence[str], made: Embedded) -> None:
     """Named by its first canvas, so that two passes at once do not write one file."""
-    path = folder / f"{keys[0]}-{len(keys)}.npz"
-    partial = path.with_suffix(".part")
-    with partial.open("wb") as file:
+    with whole_file(folder / f"{keys[0]}-{len(keys)}.npz") as file:
         np.savez(file, canvases=np.array(keys), embeddings=made.embeddings, pooled=made.pooled)
-    partial.rename(path)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from training.data.phantom_tables import Schema
+from training.data.splits import SPLIT_SEED
 
 app = typer.Typer(help="Tables of images and reports.", no_args_is_help=True)
 
@@ -18,7 +19,7 @@ def check(
     images: Annotated[
         Path | None, typer.Option(help="Root of the images: tells how many are there.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the splits that the data does not bring.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of splits that the data does not bring.")] = SPLIT_SEED,
 ) -> None:
     """Read a table as training would, and tell what is in it."""
     from training.data.image_files import is_there

@@ -1,15 +1,19 @@
 """Configuration of a training run: frozen, typed, read from TOML; an unknown key is an error."""
 
+import contextlib
+import hashlib
+import json
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from model_store.manifest import Frozen, Recipe
 from training.data.augment import AugmentRules
 from training.data.reports import check_path
+from training.data.splits import SPLIT_SEED
 from training.losses import IMAGE_IMAGE, TEXT_TEXT
 from training.models.bert import POOLINGS as TEXT_POOLINGS
 from training.models.image_encoder import POOLINGS, TOWERS, known
@@ -158,14 +162,27 @@ class RunConfig(Frozen):
     def named(cls, name: str) -> Self:
         """One of the package's own, training/configs/NAME.toml; FileNotFoundError lists them."""
         folder = resources.files("training") / "configs"
-        if not (folder / f"{name}.toml").is_file():
-            ours = sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir())
+        if name not in cls.ours():
             raise FileNotFoundError(
-                f"no configuration is called {name!r}; ours are {', '.join(ours)}, and a file of "
-                "your own ends in .toml"
+                f"no configuration is called {name!r}; ours are {', '.join(cls.ours())}, and a "
+                "file of your own ends in .toml"
             )
         with resources.as_file(folder / f"{name}.toml") as path:
             return cls.read(path)
+
+    @classmethod
+    def ours(cls) -> list[str]:
+        """Names of the package's own that are of this kind."""
+        known: list[str] = []
+        for entry in sorted((resources.files("training") / "configs").iterdir(), key=str):
+            with contextlib.suppress(ValidationError), resources.as_file(entry) as path:
+                cls.read(path)
+                known.append(entry.name.removesuffix(".toml"))
+        return known
+
+
+NOT_OF_THE_RUN = frozenset({"threads", "workers", "say_every", "save_every"})
+"""Of a PretrainConfig: what may change while a run goes on, since the weights are the same."""
 
 
 class PretrainConfig(RunConfig):
@@ -175,10 +192,13 @@ class PretrainConfig(RunConfig):
     are those of one pass. `pairs` an epoch; left out, as many as there are breasts. `positives`:
     "pairs" as in the paper, or "facts", where every templated text that is true of a breast is one.
     `ema` is a decay, 0 for none. `workers` processes draw pairs ahead, in each process.
+    `split_seed` decides which patients are trained on where a table does not say; it goes with the
+    published version, and evaluations take it from there.
     """
 
     name: str
     seed: int = 10
+    split_seed: int = SPLIT_SEED
     threads: int = Field(default=0, ge=0, description="torch's threads; 0 = all usable cores")
     recipe: Recipe = Recipe(height_px=1520, width_px=912)
     model: ModelConfig
@@ -210,3 +230,12 @@ class PretrainConfig(RunConfig):
         if len(names) != len(set(names)):
             raise ValueError(f"two sources are called alike, give them names: {', '.join(names)}")
         return self
+
+    def settings(self) -> dict[str, Any]:
+        """All that the weights depend on, as plain JSON: what a run is known by."""
+        return self.model_dump(mode="json", exclude=set(NOT_OF_THE_RUN))
+
+    @property
+    def run_digest(self) -> str:
+        """sha256 of the settings, 64 hex digits."""
+        return hashlib.sha256(json.dumps(self.settings(), sort_keys=True).encode()).hexdigest()

@@ -131,3 +131,10 @@ def test_a_path_that_could_not_name_an_image_is_refused(path: str, named: str) -
 def test_a_path_may_name_patient_study_and_image() -> None:
     source = DataSource(kind="reports", table="x.csv", path="png/{study}/{patient}_{image}")
     assert source.path == "png/{study}/{patient}_{image}"
+
+
+def test_ours_are_those_that_can_be_read_as_what_is_asked_for() -> None:
+    assert PretrainConfig.ours() == sorted(PRETRAINING)
+    assert DemoConfig.ours() == ["demo"]
+    with pytest.raises(FileNotFoundError, match=r"called 'demo'; ours are mammo_clip_b2, [^']*$"):
+        PretrainConfig.named("demo")

@@ -3,32 +3,22 @@
 Knows nothing of models. Canvases are made once and kept below `root`.
 """
 
-from collections.abc import Callable
+import os
+from dataclasses import replace
 from pathlib import Path
 
 from model_store.cores import usable_cores
 from training.config import DataSource, PretrainConfig
 from training.data.canvas_cache import cache_canvases
-from training.data.canvas_set import CanvasSet
-from training.data.embed import read_embed
+from training.data.canvas_set import INDEX, CanvasSet, write_index
 from training.data.pair_texts import Texts
 from training.data.pairs import BreastPairs, MixedPairs
+from training.data.readers import READERS
 from training.data.records import ImageRecord, Split
 from training.data.reports import read_reports
-from training.data.rsna import read_rsna
-from training.data.vindr import read_vindr
 from training.distributed import launched_world
 from training.progress import Say
 
-Records = tuple[ImageRecord, ...]
-TABLES: dict[str, Callable[[DataSource, int, Say], Records]] = {
-    "vindr": lambda source, seed, say: read_vindr(Path(source.table), seed=seed, say=say),
-    "rsna": lambda source, seed, say: read_rsna(Path(source.table), seed=seed, say=say),
-    "embed": lambda source, seed, say: read_embed(Path(source.table), seed=seed, say=say),
-    "reports": lambda source, seed, say: read_reports(
-        Path(source.table), seed=seed, say=say, source=source.set_name, path=source.path
-    ),
-}
 WITH_REPORTS = ("reports", "phantom")
 
 
@@ -41,7 +31,7 @@ def open_pairs(config: PretrainConfig, *, root: Path, say: Say) -> MixedPairs:
     sets: list[BreastPairs] = []
     for number, source in enumerate(config.data):
         if launched_world() > 1:
-            canvases = _made_before(source, root=root, recipe_digest=config.recipe.digest)
+            canvases = _made_before(source, config, root=root)
         else:
             canvases = prepare(source, config, root=root, say=say)
         chosen = source.texts or (Texts.REPORTS if source.kind in WITH_REPORTS else Texts.LABELS)
@@ -61,7 +51,10 @@ def open_pairs(config: PretrainConfig, *, root: Path, say: Say) -> MixedPairs:
 
 
 def prepare(source: DataSource, config: PretrainConfig, *, root: Path, say: Say) -> CanvasSet:
-    """The source's canvases, of all splits, made where they are missing."""
+    """The source's canvases, of all splits, made where they are missing.
+
+    Its index lies in a folder of its own, so that no other run's source or split takes its place.
+    """
     if source.kind == "canvases":
         return CanvasSet.read(Path(source.table))
     root.mkdir(parents=True, exist_ok=True)
@@ -69,7 +62,7 @@ def prepare(source: DataSource, config: PretrainConfig, *, root: Path, say: Say)
         made = _phantoms(source, config, root=root, say=say)
     else:
         made = cache_canvases(
-            TABLES[source.kind](source, config.seed, say),
+            _read(source, config, say=say),
             name=source.set_name,
             root=Path(source.images),
             cache=root,
@@ -77,9 +70,14 @@ def prepare(source: DataSource, config: PretrainConfig, *, root: Path, say: Say)
             processes=usable_cores(),
             say=say,
         )
-    note = _note(source, root=root, recipe_digest=config.recipe.digest)
-    note.write_text(str(made.folder.resolve()), encoding="utf-8")
-    return made
+    return _with_index_in(index_folder(source, config, root=root), made)
+
+
+def _read(source: DataSource, config: PretrainConfig, *, say: Say) -> tuple[ImageRecord, ...]:
+    table, seed = Path(source.table), config.split_seed
+    if source.kind == "reports":
+        return read_reports(table, seed=seed, say=say, source=source.set_name, path=source.path)
+    return READERS[source.kind](table, seed=seed, say=say)
 
 
 def _phantoms(source: DataSource, config: PretrainConfig, *, root: Path, say: Say) -> CanvasSet:
@@ -95,19 +93,31 @@ def _is_trained_on(image: ImageRecord) -> bool:
     return image.split in (None, Split.TRAIN)
 
 
-def _made_before(source: DataSource, *, root: Path, recipe_digest: str) -> CanvasSet:
+def _made_before(source: DataSource, config: PretrainConfig, *, root: Path) -> CanvasSet:
     if source.kind == "canvases":
         return CanvasSet.read(Path(source.table))
-    note = _note(source, root=root, recipe_digest=recipe_digest)
-    if not note.exists():
+    folder = index_folder(source, config, root=root)
+    if not (folder / INDEX).exists():
         raise FileNotFoundError(
             f"no canvases of {source.set_name} below {root} yet; make them first, in one process: "
             "the same command with --prepare and without torchrun"
         )
-    return CanvasSet.read(Path(note.read_text(encoding="utf-8")))
+    return CanvasSet.read(folder)
 
 
-def _note(source: DataSource, *, root: Path, recipe_digest: str) -> Path:
-    """Where it is written down which folder the canvases of this very source are in."""
+def index_folder(source: DataSource, config: PretrainConfig, *, root: Path) -> Path:
+    """Where the index of this very source lies, cut by this very split seed."""
     plain = source.model_copy(update={"weight": None, "texts": ""})
-    return root / f"{source.set_name}-{plain.digest[:12]}-{recipe_digest[:8]}.txt"
+    digests = f"{plain.digest[:12]}-{config.recipe.digest[:8]}"
+    return root / f"{source.set_name}-{digests}-split{config.split_seed}"
+
+
+def _with_index_in(folder: Path, made: CanvasSet) -> CanvasSet:
+    """The same canvases, where they are, with an index in `folder`."""
+    folder.mkdir(exist_ok=True)
+    there = Path(os.path.relpath(made.folder.resolve(), folder.resolve()))
+    records = tuple(
+        replace(record, file=os.path.normpath(there / record.file)) for record in made.records
+    )
+    write_index(folder, records)
+    return CanvasSet(folder, records)

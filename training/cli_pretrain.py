@@ -24,6 +24,7 @@ def pretrain(
 ) -> None:
     """Pretrain Mammo-CLIP. Killed runs go on where they were; under torchrun, on many machines."""
     from training import sources
+    from training.alone import alone_in
     from training.config import PretrainConfig
     from training.pretrain import pretrain as run
     from training.run import AnotherRun
@@ -33,9 +34,10 @@ def pretrain(
         named = config.endswith(".toml")
         chosen = PretrainConfig.read(Path(config)) if named else PretrainConfig.named(config)
         if prepare:
-            for source in chosen.data:
-                made = sources.prepare(source, chosen, root=work / "canvases", say=typer.echo)
-                typer.echo(f"{source.set_name}: {len(made)} canvases in {made.folder}")
+            with alone_in(work):
+                for source in chosen.data:
+                    made = sources.prepare(source, chosen, root=work / "canvases", say=typer.echo)
+                    typer.echo(f"{source.set_name}: {len(made)} canvases in {made.folder}")
         else:
             run(chosen, work=work, say=typer.echo)
     except (ValidationError, ValueError, FileNotFoundError, AnotherRun) as error:
@@ -62,6 +64,7 @@ def publish(
     from training.config import PretrainConfig
     from training.export import ParityError
     from training.publish import publish_run
+    from training.run import AnotherRun
 
     try:
         named = config.endswith(".toml")
@@ -75,6 +78,6 @@ def publish(
             half_weights=half,
             say=typer.echo,
         )
-    except (ValueError, FileNotFoundError, StoreError, ParityError) as error:
+    except (ValueError, FileNotFoundError, AnotherRun, StoreError, ParityError) as error:
         raise typer.BadParameter(str(error)) from error
     typer.echo(f"published {version.key}: {version.path}")

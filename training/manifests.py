@@ -11,6 +11,8 @@ from training.models.from_version import tower_note
 
 UNKNOWN_DIGEST = "0" * 64
 CARD = "MODEL_CARD.md"
+SPLIT_SEED_NOTE, TRAINED_ON = "split_seed", "trained_on"
+"""Keys of made_by: what cut the splits, so which patients are for testing; the kinds of data."""
 
 
 def draft(

@@ -1,9 +1,11 @@
 """Mammo-CLIP's pretraining: two views and two texts of a breast a pair, on one machine or many.
 
 A run is its configuration and a folder: `last.ckpt` to go on from, `tensorboard/`, and at the end
-`model.pt` (weights) and `run.json` (what it came to). Knows nothing of phantoms or of ONNX.
+`model.pt` (weights) and `run.json` (its settings and what it came to). Knows nothing of phantoms or
+of ONNX.
 """
 
+import contextlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from model_store.cores import usable_cores
+from training.alone import alone_in
 from training.config import PretrainConfig
 from training.data.facts import UNSTATED, truth
 from training.data.pairs import MixedPairs, PairBatch
@@ -27,19 +30,23 @@ from training.losses import Truth, mammo_clip_loss
 from training.models.clip import Clip, pretrained, tokenizer_of
 from training.progress import Say
 from training.run import Plan, Report, fit
+from training.same_run import check_same_run
 from training.schedule import learning_rate_factor
 from training.sources import open_pairs
+from training.whole_file import whole_file
 
 MODEL, RUN = "model.pt", "run.json"
+SETTINGS = "config"
+"""Key of what a run was configured as, in its checkpoint and in run.json."""
 
 
 class PretrainStage(lightning.LightningModule):
-    """Both towers and the loss over all processes' pairs."""
+    """Both towers and the loss over all processes' pairs, in the run of the folder `work`."""
 
-    def __init__(self, model: Clip, config: PretrainConfig, *, plan: Plan) -> None:
+    def __init__(self, model: Clip, config: PretrainConfig, *, plan: Plan, work: Path) -> None:
         super().__init__()
         self.model = model
-        self._config, self._plan = config, plan
+        self._config, self._plan, self._work = config, plan, work
         self._tokenizer = tokenizer_of(model)
         model.image.checkpointing = config.checkpointing
 
@@ -63,6 +70,19 @@ class PretrainStage(lightning.LightningModule):
             label_smoothing=config.label_smoothing,
             true=pair_truth(batch, self.device) if config.positives == "facts" else None,
         )
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Bound the temperature before anybody sees the step: the average, a checkpoint."""
+        super().optimizer_step(*args, **kwargs)
+        self.model.bound_temperature()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """What the run was configured as goes with its weights."""
+        checkpoint[SETTINGS] = self._config.settings()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """AnotherRun where the weights are of another configuration."""
+        check_same_run(checkpoint.get(SETTINGS), self._config.settings(), where=self._work)
 
     def configure_optimizers(self) -> Any:
         """AdamW over all that learns; warm-up, then a cosine to zero."""
@@ -135,22 +155,38 @@ def plan_of(config: PretrainConfig, pairs: MixedPairs, *, world: int) -> Plan:
 def pretrain(config: PretrainConfig, *, work: Path, say: Say) -> Outcome:
     """Run to the end, or go on with `work`'s run; one that is done is not run again.
 
-    Under torchrun each process calls this. Raises ValueError and BadTable for what cannot be read,
-    AnotherRun where `work` holds a run of other dimensions.
+    Under torchrun each process calls this. Raises ValueError (FolderInUse, too) and BadTable for
+    what cannot be read, AnotherRun where `work` holds a run of another configuration.
     """
-    if (work / RUN).exists():
-        say(f"pretrain: done before, {work / MODEL}")
-        return Outcome(**json.loads((work / RUN).read_text()))
-    work.mkdir(parents=True, exist_ok=True)
+    rank = launched_rank()
+    with alone_in(work) if rank == 0 else contextlib.nullcontext():
+        done = outcome_of(config, work=work)
+        if done is not None:
+            say(f"pretrain: done before, {work / MODEL}")
+            return done
+        return _run(config, work=work, say=say if rank == 0 else _silent, rank=rank)
+
+
+def outcome_of(config: PretrainConfig, *, work: Path) -> Outcome | None:
+    """What the run in `work` came to, None where none has ended; AnotherRun as in `pretrain`."""
+    path = work / RUN
+    if not path.exists():
+        return None
+    entry = json.loads(path.read_text(encoding="utf-8"))
+    check_same_run(entry.pop(SETTINGS, None), config.settings(), where=work)
+    return Outcome(**entry)
+
+
+def _run(config: PretrainConfig, *, work: Path, say: Say, rank: int) -> Outcome:
     torch.set_num_threads(config.threads or usable_cores())
-    world, rank = launched_world(), launched_rank()
+    world = launched_world()
     pairs = open_pairs(config, root=work / "canvases", say=say)
     plan = plan_of(config, pairs, world=world)
     lightning.seed_everything(config.seed, verbose=False)
     model = pretrained(config.model)
     model.image.to(memory_format=torch.channels_last)
-    stage = PretrainStage(model, config, plan=plan)
-    report = Report(say if rank == 0 else _silent, name="pretrain", count=pairs_in)
+    stage = PretrainStage(model, config, plan=plan, work=work)
+    report = Report(say, name="pretrain", count=pairs_in)
     average = Ema(config.ema) if config.ema else None
     fit(
         stage,
@@ -168,10 +204,17 @@ def pretrain(config: PretrainConfig, *, work: Path, say: Say) -> Outcome:
         average.copy_to(stage)
     outcome = Outcome(report.loss, plan.total, len(pairs))
     if rank == 0:
-        torch.save(model.state_dict(), work / MODEL)
-        (work / RUN).write_text(json.dumps(asdict(outcome)))
+        _write(model, outcome, config, work=work)
         say(f"pretrain: done, {plan.total} steps, loss {report.loss:.6f}, {work / MODEL}")
     return outcome
+
+
+def _write(model: Clip, outcome: Outcome, config: PretrainConfig, *, work: Path) -> None:
+    with whole_file(work / MODEL) as file:
+        torch.save(model.state_dict(), file)
+    with whole_file(work / RUN) as file:
+        entry = {**asdict(outcome), SETTINGS: config.settings()}
+        file.write(json.dumps(entry, indent=1).encode())
 
 
 def _silent(line: str) -> None:

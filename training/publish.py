@@ -3,9 +3,9 @@
 The golden image is a phantom: no patient's pixels travel with a model.
 """
 
-import json
 import shutil
 import tempfile
+from dataclasses import asdict
 from importlib.metadata import version as package_version
 from pathlib import Path
 
@@ -19,9 +19,9 @@ from training.config import PretrainConfig
 from training.data.phantom.rules import STANDARD
 from training.data.phantom_canvases import Series, make_views
 from training.export import Golden, check_parity, export_towers, write_golden
-from training.manifests import draft, seal
+from training.manifests import SPLIT_SEED_NOTE, TRAINED_ON, draft, seal
 from training.models.clip import Clip
-from training.pretrain import MODEL, RUN
+from training.pretrain import MODEL, RUN, Outcome, outcome_of
 from training.progress import Say
 
 GOLDEN_SERIES = 99
@@ -63,10 +63,11 @@ def publish_run(
 ) -> ModelVersion:
     """Export, check and publish as the next version of `config.name`.
 
-    `prompts` names a prompt set. Raises RunNotDone, ParityError, ValueError for an unknown prompt
-    set, and StoreError.
+    `prompts` names a prompt set. Raises RunNotDone, AnotherRun where the run was made with another
+    configuration, ParityError, ValueError for an unknown prompt set, and StoreError.
     """
-    if not ((work / RUN).exists() and (work / MODEL).exists()):
+    outcome = outcome_of(config, work=work)
+    if outcome is None or not (work / MODEL).exists():
         raise RunNotDone(work)
     known = store.versions(config.name)
     version = str(int(known[-1]) + 1) if known else "1"
@@ -79,7 +80,7 @@ def publish_run(
         parity = _files(model, config, staging, prompts=asked, half_weights=half_weights)
         say(f"export: torch and ONNX differ by {parity:.1e}")
         manifest = _manifest(model, config, asked, version=version, licence=licence)
-        seal(staging, manifest, card=_card(manifest, config, work=work, parity=parity))
+        seal(staging, manifest, card=_card(manifest, config, outcome, parity=parity))
         return store.publish(staging)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -121,18 +122,19 @@ def _manifest(
     )
     made_by = {
         "command": "mammoserve-train pretrain",
-        "config_digest": config.digest,
+        "config_digest": config.run_digest,
         "seed": config.seed,
+        SPLIT_SEED_NOTE: config.split_seed,
+        TRAINED_ON: ", ".join(sorted({source.kind for source in config.data})),
         "torch": package_version("torch"),
         "onnxruntime": package_version("onnxruntime"),
     }
     return manifest.model_copy(update={"made_by": manifest.made_by | made_by})
 
 
-def _card(manifest: Manifest, config: PretrainConfig, *, work: Path, parity: float) -> str:
-    outcome = json.loads((work / RUN).read_text(encoding="utf-8"))
+def _card(manifest: Manifest, config: PretrainConfig, outcome: Outcome, *, parity: float) -> str:
     return CARD.format(
-        **outcome,
+        **asdict(outcome),
         name=manifest.name,
         version=manifest.version,
         description=manifest.description,

@@ -135,7 +135,7 @@ class Checkpoints(_StepCallback):
         if state_dict["plan"] != _dimensions(self.plan):
             raise AnotherRun(
                 f"{self._path} is of a run with {state_dict['plan']}, this one has "
-                f"{_dimensions(self.plan)}; give it a folder of its own"
+                f"{_dimensions(self.plan)}; give this one a folder of its own"
             )
 
 
@@ -263,18 +263,12 @@ def fit(
             warnings.filterwarnings("ignore", message=expected)
         trainer = lightning.Trainer(
             **launched_machines(),
+            **_only_ours(plan),
             accelerator=accelerator,
-            max_steps=plan.total,
-            max_epochs=-1,
-            accumulate_grad_batches=plan.accumulate,
             gradient_clip_val=gradient_clip,
             precision=precision,
             callbacks=[*callbacks, StepSeed(plan), report, Checkpoints(plan, folder)],
             logger=logger or False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
         )
         module.train()  # Lightning keeps the mode it is given; BatchNorm may stay in evaluation
         trainer.fit(
@@ -282,3 +276,16 @@ def fit(
             datamodule=Passes(fetch, plan),
             ckpt_path=last if last.exists() else None,
         )
+
+
+def _only_ours(plan: Plan) -> dict[str, Any]:
+    """The plan's dimensions for a Trainer that saves, reports and samples nothing by itself."""
+    return {
+        "max_steps": plan.total,
+        "max_epochs": -1,
+        "accumulate_grad_batches": plan.accumulate,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "use_distributed_sampler": False,
+    }

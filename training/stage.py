@@ -60,6 +60,11 @@ class Stage(lightning.LightningModule):
         embedded: Tensor = self.model.text.head(self._sentences(texts))
         return embedded
 
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Bound the temperature before a checkpoint sees the step."""
+        super().optimizer_step(*args, **kwargs)
+        self.model.bound_temperature()
+
     def configure_optimizers(self) -> Any:
         """The pretrained network learns slower than what is new; warm-up, then cosine."""
         stage = self._stage

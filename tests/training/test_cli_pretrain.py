@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from tests.training.canvas_factory import make_set
 from tests.training.pretrain_factory import MASS, SHAPE
+from training.alone import alone_in
 from training.cli import app
 
 pytestmark = [
@@ -73,3 +74,14 @@ def test_an_unknown_configuration_is_a_usage_error_that_lists_ours(tmp_path: Pat
     result = runner.invoke(app, ["pretrain", "mammo_clip_b7", "--work", str(tmp_path / "work")])
     assert result.exit_code == 2
     assert "mammo_clip_b5_vindr" in result.output.replace("\n", "")
+    assert "demo" not in result.output
+
+
+def test_a_folder_in_use_is_a_usage_error(tmp_path: Path) -> None:
+    config, work = written(tmp_path), tmp_path / "work"
+    with alone_in(work):
+        for more in ([], ["--prepare"]):
+            result = runner.invoke(app, ["pretrain", str(config), "--work", str(work), *more])
+            assert result.exit_code == 2
+            assert "another run is at work" in result.output
+    assert sorted(path.name for path in work.iterdir()) == [".lock"]

@@ -14,6 +14,7 @@ from training.data.canvas_set import CanvasSet
 from training.models.from_version import tower_from_version
 from training.pretrain import MODEL, pretrain
 from training.publish import RunNotDone, publish_run
+from training.run import AnotherRun
 
 pytestmark = [
     pytest.mark.slow,
@@ -24,7 +25,7 @@ LICENCE = Licence(name="private", terms="Not to be passed on.")
 
 
 def test_a_run_becomes_the_next_version_and_holds_no_image_it_learned_from(tmp_path: Path) -> None:
-    config = small_run(tmp_path, epochs=1)
+    config = small_run(tmp_path, epochs=1, split_seed=6)
     store = ModelStore(tmp_path / "models")
     work = tmp_path / "work"
     given = {"work": work, "store": store, "licence": LICENCE, "prompts": "phantom", "say": silent}
@@ -36,6 +37,13 @@ def test_a_run_becomes_the_next_version_and_holds_no_image_it_learned_from(tmp_p
     assert (first.key, second.key) == ("small/1", "small/2")
     assert second.file("image.onnx").stat().st_size < 0.6 * first.file("image.onnx").stat().st_size
     assert not list(work.glob("version-*"))
+    made_by = first.manifest.made_by
+    assert (made_by["split_seed"], made_by["trained_on"]) == (6, "canvases")
+    other = small_run(tmp_path, epochs=1, split_seed=7)
+    with pytest.raises(AnotherRun, match="split_seed was 6 and is 7"):
+        publish_run(other, half_weights=False, **given)
+    patient = small_run(tmp_path, epochs=1, split_seed=6, threads=2)
+    assert patient.run_digest == made_by["config_digest"]
 
     runtime = ModelRuntime.load(first, threads=1)  # digests, signatures, golden file
     canvases = CanvasSet.read(Path(config.data[0].table))

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.training.pretrain_factory import silent, small_run
+from tests.training.canvas_factory import make_set
+from tests.training.pretrain_factory import MASS, SHAPE, silent, small_run
 from training.config import ModelConfig, PretrainConfig
-from training.pretrain import MODEL, RUN, pretrain
+from training.pretrain import MODEL, RUN, SETTINGS, pretrain
 from training.run import AnotherRun
 
 pytestmark = [
@@ -107,6 +108,7 @@ def test_two_processes_under_torchrun_learn_what_one_does_from_the_joined_batch(
         output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
     two = json.loads((tmp_path / "two" / RUN).read_text())
+    two.pop(SETTINGS)
     assert two == {"loss": pytest.approx(one.loss, abs=1e-4), "steps": 5, "pairs": 10}
     single, double = weights(tmp_path / "one"), weights(tmp_path / "two")
     for name, value in single.items():
@@ -122,8 +124,29 @@ def test_a_run_that_is_done_is_not_run_again(tmp_path: Path) -> None:
     assert "done before" in said[0]
 
 
+def test_a_folder_of_a_run_of_another_configuration_is_refused_done_or_not(tmp_path: Path) -> None:
+    work = tmp_path / "run"
+    pretrain(small_run(tmp_path, epochs=1), work=work, say=silent)
+    faster = small_run(tmp_path, epochs=1, learning_rate=2e-3)
+    wider = small_run(
+        tmp_path,
+        epochs=1,
+        model=ModelConfig(embedding_size=24, text_layers=1, text_max_tokens=48),
+    )
+    for state in ("done", "unfinished"):
+        with pytest.raises(AnotherRun, match=r"learning_rate was 0\.001 and is 0\.002; give"):
+            pretrain(faster, work=work, say=silent)
+        with pytest.raises(AnotherRun, match=r"model\.embedding_size was 16 and is 24; give"):
+            pretrain(wider, work=work, say=silent)
+        (work / RUN).unlink(missing_ok=state == "unfinished")
+    again = small_run(tmp_path, epochs=1, say_every=1, threads=2)
+    assert pretrain(again, work=work, say=silent).steps == 5
+
+
 def test_a_folder_of_a_run_of_other_dimensions_is_refused(tmp_path: Path) -> None:
-    pretrain(small_run(tmp_path, epochs=1), work=tmp_path / "run", say=silent)
-    (tmp_path / "run" / RUN).unlink()
-    with pytest.raises(AnotherRun, match="give it a folder of its own"):
-        pretrain(small_run(tmp_path, epochs=3), work=tmp_path / "run", say=silent)
+    work = tmp_path / "run"
+    pretrain(small_run(tmp_path, epochs=1), work=work, say=silent)
+    (work / RUN).unlink()
+    make_set(tmp_path / "set", studies=7, boxes=MASS, shape=SHAPE)  # the same folder, more in it
+    with pytest.raises(AnotherRun, match=r"'steps': 5.*'steps': 7.*a folder of its own"):
+        pretrain(small_run(tmp_path, epochs=1), work=work, say=silent)

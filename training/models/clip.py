@@ -38,11 +38,28 @@ class Clip(nn.Module):
             base, embedding_size=config.embedding_size, hidden=0 if learns else HIDDEN
         )
         self.log_scale = nn.Parameter(torch.tensor(START_LOGIT_SCALE))
+        self.register_load_state_dict_post_hook(_bound_what_was_loaded)
 
     @property
     def logit_scale(self) -> Tensor:
-        """Log of the factor on the cosine, bounded as in CLIP."""
-        return self.log_scale.clamp(max=MAX_LOGIT_SCALE)
+        """Log of the factor on the cosine; `bound_temperature` keeps it bounded."""
+        return self.log_scale
+
+    @torch.no_grad()
+    def bound_temperature(self) -> None:
+        """To be called after each step, as in CLIP.
+
+        A bound in the forward pass would have no gradient beyond it (nor, as float32 is rounded, at
+        it), and a scale that was once there would never come back.
+        """
+        self.log_scale.clamp_(max=MAX_LOGIT_SCALE)
+
+
+def _bound_what_was_loaded(model: nn.Module, keys: object) -> None:
+    """Weights of before, or of another program, may lie beyond the bound."""
+    del keys
+    assert isinstance(model, Clip)
+    model.bound_temperature()
 
 
 def text_base(config: ModelConfig) -> MiniLm | Bert:

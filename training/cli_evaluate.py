@@ -54,7 +54,10 @@ Studies = Annotated[int, typer.Option(min=4, help="Phantom studies, all splits t
 Series = Annotated[int, typer.Option(help="Seed of the phantoms: one never trained on.")]
 Contrast = Annotated[float, typer.Option(min=0.01, help="Factor on every phantom lesion.")]
 Preset = Annotated[str, typer.Option(help="quick (minutes on 2 cores) or paper (wants a GPU).")]
-Seed = Annotated[int | None, typer.Option(help="Of subsets, fits and resamples.")]
+Seed = Annotated[int | None, typer.Option(help="Of subsets, fits and resamples, not of splits.")]
+SplitSeed = Annotated[
+    int | None, typer.Option(help="Of splits the table lacks; default: the model's own.")
+]
 Threads = Annotated[int, typer.Option(min=0, help="Threads; 0 = all cores.")]
 Accept = Annotated[
     list[str] | None, typer.Option(help="Model whose licence terms you have read and accept.")
@@ -74,6 +77,7 @@ def _command(parts: tuple[str, ...]) -> Callable[..., None]:
         contrast: Contrast = 1.0,
         preset: Preset = "quick",
         seed: Seed = None,
+        split_seed: SplitSeed = None,
         threads: Threads = 0,
         accept_licence: Accept = None,
         store: Store = MODELS,
@@ -92,7 +96,9 @@ def _command(parts: tuple[str, ...]) -> Callable[..., None]:
             rules=PhantomRules(contrast=contrast),
         )
         accepted = frozenset(accept_licence or ())
-        choice = Choice(model, ModelStore(store), preset, seed, threads, accepted)
+        choice = Choice(
+            model, ModelStore(store), preset, seed, threads, accepted, split_seed=split_seed
+        )
         _run(choice, options, out=out, parts=parts)
 
     return command
@@ -101,6 +107,7 @@ def _command(parts: tuple[str, ...]) -> Callable[..., None]:
 def _run(choice: "Choice", options: "DataOptions", *, out: Path, parts: tuple[str, ...]) -> None:
     from rich.console import Console
 
+    from training.alone import FolderInUse, alone_in
     from training.data.tables import BadTable
     from training.evaluate.opened import BadData
     from training.evaluate.run import REPORT, run_parts
@@ -108,14 +115,17 @@ def _run(choice: "Choice", options: "DataOptions", *, out: Path, parts: tuple[st
     from training.evaluate.tables import as_rich
 
     try:
-        evaluation = start(choice, options, out=out, say=typer.echo)
-    except (StoreError, BadData, BadTable, FileNotFoundError) as error:
+        with alone_in(out):
+            evaluation = start(choice, options, out=out, say=typer.echo)
+            tables = run_parts(evaluation, parts)
+    except (StoreError, BadData, BadTable, FileNotFoundError, FolderInUse) as error:
         raise typer.BadParameter(str(error)) from error
-    tables = run_parts(evaluation, parts)
     terminal = Console()
     console = terminal if terminal.is_terminal else Console(width=WIDTH)
     for table in tables:
         console.print(as_rich(table))
+    for warning in evaluation.warnings:
+        typer.echo(f"WARNING: {warning}")
     typer.echo(f"written: {evaluation.out / REPORT}")
 
 

@@ -3,7 +3,6 @@
 Canvases are made once and kept below `work`.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,18 +10,15 @@ from model_store.cores import usable_cores
 from model_store.manifest import Recipe
 from training.data.canvas_cache import cache_canvases
 from training.data.canvas_set import CanvasRecord, CanvasSet
-from training.data.embed import read_embed
 from training.data.phantom.rules import STANDARD, PhantomRules
 from training.data.phantom_canvases import Series, collect_canvases
+from training.data.readers import READERS
 from training.data.records import ImageRecord, Split
-from training.data.reports import read_reports
-from training.data.rsna import read_rsna
 from training.data.splits import SplitShares, split_of
-from training.data.vindr import read_vindr
 from training.evaluate.tables import Measured
 from training.progress import Say
 
-KINDS = ("phantoms", "vindr", "rsna", "embed", "reports")
+KINDS = ("phantoms", *READERS)
 FOLDERS = ("vindr", "embed")  # two tables in one folder
 PHANTOM_SHARES = SplitShares(validation=0.15, test=0.4)
 NAMES = {
@@ -30,14 +26,6 @@ NAMES = {
     "rsna": "RSNA Screening Mammography",
     "embed": "EMBED",
     "reports": "a site's own reports",
-}
-
-
-READERS: dict[str, Callable[[Path, int, Say], tuple[ImageRecord, ...]]] = {
-    "vindr": lambda table, seed, say: read_vindr(table, seed=seed, say=say),
-    "rsna": lambda table, seed, say: read_rsna(table, seed=seed, say=say),
-    "embed": lambda table, seed, say: read_embed(table, seed=seed, say=say),
-    "reports": lambda table, seed, say: read_reports(table, seed=seed, say=say),
 }
 
 
@@ -64,7 +52,10 @@ class DataOptions:
 def open_data(
     options: DataOptions, *, recipe: Recipe, seed: int, say: Say
 ) -> tuple[CanvasSet, Measured]:
-    """Canvases of every split. Raises BadData, BadTable, or FileNotFoundError."""
+    """Canvases of every split, cut by `seed` where the table brings none.
+
+    Raises BadData, BadTable, or FileNotFoundError.
+    """
     if options.kind not in KINDS:
         raise BadData(f"no data called {options.kind!r}; there are {', '.join(KINDS)}")
     if options.kind == "phantoms":
@@ -96,7 +87,7 @@ def describe(kind: str, canvases: CanvasSet, *, of: int) -> Measured:
 
 def _read(kind: str, csv: Path, *, seed: int, say: Say) -> tuple[ImageRecord, ...]:
     table = csv.parent if kind in FOLDERS and csv.is_file() else csv
-    return READERS[kind](table, seed, say)
+    return READERS[kind](table, seed=seed, say=say)
 
 
 def _phantoms(options: DataOptions, *, recipe: Recipe, say: Say) -> tuple[CanvasSet, Measured]:
@@ -106,6 +97,8 @@ def _phantoms(options: DataOptions, *, recipe: Recipe, say: Say) -> tuple[Canvas
     )
     records = tuple(with_split(record, seed=options.series) for record in made.records)
     words = f"phantoms, seed {options.series}, {options.studies} studies"
+    if options.rules.contrast != STANDARD.contrast:
+        words += f", contrast {options.rules.contrast:g}"
     return CanvasSet(made.folder, records), Measured("phantoms", words, phantoms=True)
 
 

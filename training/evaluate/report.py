@@ -40,13 +40,15 @@ def write_report(
     beside: Sequence[Table],
     own: Sequence[Table],
     images: Mapping[str, Path],
+    warnings: Sequence[str] = (),
 ) -> None:
     """`beside`: the papers' tables with our column; `images`: captions and PNG files."""
+    above = (*warnings, PHANTOMS) if measured.phantoms else warnings
     title = f"Evaluation of {model}"
     body = [
         f"<h1>{escape(title)}</h1>",
         f"<p>Measured on {escape(measured.words)}. Research use only; not for diagnosis.</p>",
-        *([f'<p class="warning">{escape(PHANTOMS)}</p>'] if measured.phantoms else []),
+        *(f'<p class="warning">{escape(warning)}</p>' for warning in above),
         "<h2>Beside the published figures</h2>",
         *(_table(table, kind="ours") for table in beside),
         "<h2>All figures</h2>",

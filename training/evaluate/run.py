@@ -33,6 +33,8 @@ def run_parts(evaluation: Evaluation, names: Sequence[str]) -> tuple[Table, ...]
     evaluation.out.mkdir(parents=True, exist_ok=True)
     results = evaluation.out / RESULTS
     about = evaluation.about()
+    for warning in evaluation.warnings:
+        evaluation.say(f"WARNING: {warning}")
     done = read_figures(results, about=about)
     if not done:
         for picture in pictures(evaluation.out / PLOTS).values():
@@ -57,7 +59,9 @@ def write_tables(evaluation: Evaluation, done: dict[str, Sequence[Figure]]) -> t
     model = evaluation.runtime.version.key
     beside = paper_tables(figures, model=model, measured=evaluation.measured)
     own = own_tables(figures)
-    text = f"# {model} on {evaluation.measured.words}\n\n" + as_markdown((*beside, *own))
+    text = f"# {model} on {evaluation.measured.words}\n\n"
+    text += "".join(f"**Warning: {warning}**\n\n" for warning in evaluation.warnings)
+    text += as_markdown((*beside, *own))
     (evaluation.out / TABLES).write_text(text, encoding="utf-8")
     write_report(
         evaluation.out / REPORT,
@@ -67,6 +71,7 @@ def write_tables(evaluation: Evaluation, done: dict[str, Sequence[Figure]]) -> t
         beside=beside,
         own=own,
         images=pictures(evaluation.out / PLOTS),
+        warnings=evaluation.warnings,
     )
     return (*beside, *own)
 

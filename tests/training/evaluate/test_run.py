@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from model_store.store import ModelStore
 from tests.tiny_model import make_tiny_model
 from tests.training.evaluate.tables import make_tower_model, write_tables
+from training.alone import alone_in
 from training.cli_evaluate import app
 from training.evaluate.config import QUICK, EvaluateConfig
 from training.evaluate.evaluation import Evaluation
@@ -175,6 +176,15 @@ def test_what_cannot_be_opened_is_a_usage_error(
     result = CliRunner().invoke(app, ["zero-shot", *given, *arguments])
     assert result.exit_code == 2
     assert why in re.sub(r"[│\s]+", " ", result.output)
+
+
+def test_a_folder_in_use_is_a_usage_error(tmp_path: Path) -> None:
+    make_tiny_model(tmp_path / "models")
+    given = ["--model", "tiny", "--store", f"{tmp_path}/models", "--out", f"{tmp_path}/out"]
+    with alone_in(tmp_path / "out"):
+        result = CliRunner().invoke(app, ["zero-shot", *given])
+    assert result.exit_code == 2
+    assert "another run is at work" in result.output
 
 
 def test_tables_of_real_studies_are_not_called_phantoms(tmp_path: Path) -> None:

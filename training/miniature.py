@@ -21,8 +21,9 @@ from pydantic import Field
 from model_store.arrays import F32
 from model_store.cores import usable_cores
 from model_store.manifest import Frozen, Recipe
+from training.alone import alone_in
 from training.config import AugmentConfig, DataSource, ModelConfig, PretrainConfig
-from training.data.canvas_set import CanvasRecord, CanvasSet, write_index
+from training.data.canvas_set import CanvasRecord, CanvasSet
 from training.data.phantom.rules import STANDARD
 from training.data.phantom_canvases import Series, collect_canvases
 from training.data.records import Split
@@ -36,6 +37,7 @@ from training.models.clip import pretrained
 from training.models.image_encoder import ImageEncoder
 from training.pretrain import MODEL, pretrain
 from training.progress import Say
+from training.whole_file import whole_file
 
 PLAIN, TEXT, TEXT_AND_LABELS = "ImageNet", "image-text", "image-text + image-label"
 FOLDERS = {TEXT: "text", TEXT_AND_LABELS: "text-and-labels"}
@@ -84,9 +86,24 @@ class MiniatureConfig(Frozen):
 
 
 def run_miniature(config: MiniatureConfig, *, work: Path, say: Say) -> list[Figure]:
-    """All figures, written to WORK/miniature.json; what is done already is not done again."""
-    work.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(usable_cores())
+    """All figures, written to WORK/miniature.json; what is done already is not done again.
+
+    Raises alone.FolderInUse.
+    """
+    with alone_in(work):
+        torch.set_num_threads(usable_cores())
+        figures = _figures(config, work=work, say=say)
+        with whole_file(work / "miniature.json") as file:
+            file.write(json.dumps([asdict(figure) for figure in figures], indent=1).encode())
+    return figures
+
+
+def own_folder(config: MiniatureConfig, work: Path) -> Path:
+    """Of the towers and scores of this very configuration; canvases are shared."""
+    return work / config.digest[:12]
+
+
+def _figures(config: MiniatureConfig, *, work: Path, say: Say) -> list[Figure]:
     labelled = labelled_canvases(config, work=work, say=say)
     towers = {name: make() for name, make in _towers(config, work=work, say=say).items()}
     features = {name: pooled_features(tower, labelled) for name, tower in towers.items()}
@@ -96,8 +113,6 @@ def run_miniature(config: MiniatureConfig, *, work: Path, say: Say) -> list[Figu
         figures += _probes(features, task, config)
         if target in config.finetuned:
             figures += _finetuned(towers, labelled, task, config=config, work=work, say=say)
-    text = json.dumps([asdict(figure) for figure in figures], indent=1)
-    (work / "miniature.json").write_text(text, encoding="utf-8")
     return figures
 
 
@@ -120,15 +135,13 @@ def labelled_canvases(config: MiniatureConfig, *, work: Path, say: Say) -> Canva
 def _canvases(
     config: MiniatureConfig, series: int, studies: int, *, work: Path, say: Say
 ) -> CanvasSet:
-    made = collect_canvases(
+    return collect_canvases(
         Series(series, STANDARD, config.recipe),
         studies,
         root=work / "canvases",
         processes=usable_cores(),
         say=say,
     )
-    write_index(made.folder, made.records)
-    return made
 
 
 def _towers(
@@ -168,7 +181,7 @@ def _pretrained(config: MiniatureConfig, name: str, *, work: Path, say: Say) -> 
         positives="facts",
         workers=0,
     )
-    folder = work / FOLDERS[name]
+    folder = own_folder(config, work) / FOLDERS[name]
     pretrain(run, work=folder, say=say)
     model = pretrained(run.model)
     model.load_state_dict(torch.load(folder / MODEL, weights_only=True), strict=True)
@@ -223,17 +236,11 @@ def _finetuned(
     """Fine-tuned towers at each share of the labels, and what pretraining adds."""
     figures: list[Figure] = []
     test = task.parts[Split.TEST]
-    folders = {name: work / "finetuned" / FOLDERS.get(name, "imagenet") for name in towers}
+    finetuned = own_folder(config, work) / "finetuned"
+    folders = {name: finetuned / FOLDERS.get(name, "imagenet") for name in towers}
     for fraction in config.fractions:
         scores = {
-            name: _scores(
-                tower,
-                canvases,
-                task,
-                fraction,
-                (config, folders[name]),
-                say,
-            )
+            name: _scores(tower, canvases, task, fraction, (config, folders[name]), say)
             for name, tower in towers.items()
         }
         rng = np.random.default_rng([config.seed, round(100 * fraction)])
@@ -272,8 +279,8 @@ def _scores(
             seed=config.seed,
             say=say,
         )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path, learned.scores)
+        with whole_file(path) as file:
+            np.save(file, learned.scores)
     loaded: np.ndarray = np.load(path)
     return loaded
 

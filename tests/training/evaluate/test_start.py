@@ -1,12 +1,13 @@
 """Which split an evaluation is made on, what it is known by, and what it warns of."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from model_store.store import ModelStore
+from model_store.store import MANIFEST, SEAL, ModelStore
 from tests.tiny_model import make_tiny_model
 from tests.training.evaluate.canvases import make_canvases
 from tests.training.evaluate.tables import write_tables
@@ -30,10 +31,14 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def store(folder: Path, **made_by: object) -> ModelStore:
     """A tiny model whose manifest says in made_by how it came to be."""
-    path = make_tiny_model(folder, height=SIZE[0], width=SIZE[1]).path / "manifest.json"
-    manifest = json.loads(path.read_text())
-    path.write_text(json.dumps(manifest | {"made_by": {**manifest["made_by"], **made_by}}))
-    return ModelStore(folder)
+    plain = make_tiny_model(folder / "plain", height=SIZE[0], width=SIZE[1]).path
+    staging = folder / "staging"
+    shutil.copytree(plain, staging, ignore=shutil.ignore_patterns(SEAL))
+    manifest = json.loads((staging / MANIFEST).read_text())
+    manifest["made_by"] |= made_by
+    (staging / MANIFEST).write_text(json.dumps(manifest))
+    ModelStore(folder / "store").publish(staging)
+    return ModelStore(folder / "store")
 
 
 def started(models: ModelStore, tables: Path, said: list[str], **choice: int | None) -> Evaluation:

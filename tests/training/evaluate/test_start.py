@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from model_store.store import MANIFEST, SEAL, ModelStore
+from model_store.manifest import SEAL
+from model_store.store import MANIFEST, ModelStore
 from tests.tiny_model import make_tiny_model
 from tests.training.evaluate.canvases import make_canvases
 from tests.training.evaluate.tables import write_tables

@@ -66,7 +66,12 @@ def miniature(
 
     About an hour on 2 cores. Killed runs go on where they were.
     """
+    from training.alone import FolderInUse
     from training.miniature import MiniatureConfig, as_markdown, run_miniature
 
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # it advertises
-    typer.echo(as_markdown(run_miniature(MiniatureConfig(), work=work, say=typer.echo)))
+    try:
+        figures = run_miniature(MiniatureConfig(), work=work, say=typer.echo)
+    except FolderInUse as error:
+        raise typer.BadParameter(str(error), param_hint="--work") from error
+    typer.echo(as_markdown(figures))

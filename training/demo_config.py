@@ -33,6 +33,7 @@ class WholeConfig(StageConfig):
     captions: int = Field(
         default=6, ge=4, description="a view and step; one each on mass, calcification, density"
     )
+    density: float = Field(default=1.0, gt=0, description="weight of density's sentences")
     image_image: float = Field(default=IMAGE_IMAGE, ge=0)
     text_text: float = Field(default=TEXT_TEXT, ge=0)
 

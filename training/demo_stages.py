@@ -60,7 +60,7 @@ class WholeStage(Stage):
         freeze_lower(model.image, stage.cut)
 
     def training_step(self, batch: BreastBatch, index: int) -> Tensor:  # noqa: ARG002  Lightning's
-        """Mean of the loss over the rounds of sentences."""
+        """Mean of the loss over the rounds of sentences, the last of which is about density."""
         lower = batch.images.float().to(memory_format=torch.channels_last)
         embedded = upper(self.model.image, lower, self._whole.cut).embedding
         images = embedded.unflatten(0, (VIEWS, -1))  # (2, N, D)
@@ -77,7 +77,9 @@ class WholeStage(Stage):
             )
             for r in range(claims.shape[1])
         ]
-        return torch.stack(losses).mean()
+        weights = torch.ones(len(losses))
+        weights[-1] = self._whole.density
+        return (torch.stack(losses) * weights).sum() / weights.sum()
 
 
 def truths(facts: Facts, claims: Facts) -> Truth:

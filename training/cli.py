@@ -64,7 +64,7 @@ def miniature(
 ) -> None:
     """The paper's questions on phantoms: pretraining or not, labels beside texts, as a table.
 
-    About an hour on 2 cores. Killed runs go on where they were.
+    Killed runs go on where they were.
     """
     from training.alone import FolderInUse
     from training.miniature import MiniatureConfig, as_markdown, run_miniature

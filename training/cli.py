@@ -8,12 +8,13 @@ import numpy as np
 import typer
 
 from model_store.store import ModelStore, StoreError
-from training import cli_data, cli_evaluate, cli_factor, cli_pretrain
+from training import cli_data, cli_evaluate, cli_factor, cli_import, cli_pretrain
 
 app = typer.Typer(help="Train and measure models. Research use only.", no_args_is_help=True)
 app.add_typer(cli_data.app, name="data")
 app.add_typer(cli_evaluate.app, name="evaluate")
 app.add_typer(cli_factor.app)  # factor
+app.add_typer(cli_import.app)  # import
 app.add_typer(cli_pretrain.app)  # pretrain
 
 WORK, MADE = Path("build/demo"), Path("build/models")

@@ -24,6 +24,7 @@ def draft(
     licence: Licence,
     recipe: Recipe,
     prompts: PromptSet,
+    family: str = "mammo-clip",
 ) -> Manifest:
     """All but digests, calibration, figures and costs."""
     size = model.image.project.out_features
@@ -34,7 +35,7 @@ def draft(
         {
             "name": name,
             "version": version,
-            "family": "mammo-clip",
+            "family": family,
             "description": description,
             "licence": licence,
             "recipe": recipe,

@@ -1,7 +1,4 @@
-"""A pretraining run that is done -> a version that the service loads.
-
-The golden image is a phantom: no patient's pixels travel with a model.
-"""
+"""A pretraining run that is done -> a version that the service loads."""
 
 import shutil
 import tempfile
@@ -9,22 +6,18 @@ from dataclasses import asdict
 from importlib.metadata import version as package_version
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from model_store.manifest import Licence, Manifest
 from model_store.prompts import PromptSet, read_prompt_set
 from model_store.store import ModelStore, ModelVersion
 from training.config import PretrainConfig
-from training.data.phantom.rules import STANDARD
-from training.data.phantom_canvases import Series, make_views
-from training.export import Golden, check_parity, export_towers, write_golden
 from training.manifests import SPLIT_SEED_NOTE, TRAINED_ON, draft, seal
 from training.models.clip import Clip
 from training.pretrain import MODEL, RUN, Outcome, outcome_of
 from training.progress import Say
+from training.version_files import next_version, write_files
 
-GOLDEN_SERIES = 99
 CARD = """# {name}/{version}
 
 **{description}**
@@ -69,43 +62,22 @@ def publish_run(
     outcome = outcome_of(config, work=work)
     if outcome is None or not (work / MODEL).exists():
         raise RunNotDone(work)
-    known = store.versions(config.name)
-    version = str(int(known[-1]) + 1) if known else "1"
+    version = next_version(store.versions(config.name))
     model = Clip(config.model)
     model.text.base.load()
     model.load_state_dict(torch.load(work / MODEL, weights_only=True), strict=True)
     asked = read_prompt_set(prompts)
     staging = Path(tempfile.mkdtemp(prefix="version-", dir=work))
     try:
-        parity = _files(model, config, staging, prompts=asked, half_weights=half_weights)
+        parity = write_files(
+            model, staging, recipe=config.recipe, prompts=asked, half_weights=half_weights
+        )
         say(f"export: torch and ONNX differ by {parity:.1e}")
         manifest = _manifest(model, config, asked, version=version, licence=licence)
         seal(staging, manifest, card=_card(manifest, config, outcome, parity=parity))
         return store.publish(staging)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-
-
-def _files(
-    model: Clip,
-    config: PretrainConfig,
-    staging: Path,
-    *,
-    prompts: PromptSet,
-    half_weights: bool,
-) -> float:
-    """Graphs, tokenizer and golden file; the largest difference from torch."""
-    export_towers(model, staging, recipe=config.recipe, half_weights=half_weights)
-    series = Series(GOLDEN_SERIES, STANDARD, config.recipe)
-    with tempfile.TemporaryDirectory(dir=staging.parent) as folder:
-        record = make_views(series, 0, folder=Path(folder))[0]
-        canvas = np.load(Path(folder) / record.file)[None]
-    sentences = tuple(finding.positive[0] for finding in prompts.findings[:4])
-    golden = Golden(canvas, sentences)
-    max_tokens = config.model.text_max_tokens
-    parity = check_parity(model, staging, golden=golden, max_tokens=max_tokens)
-    write_golden(staging, golden, max_tokens=max_tokens)
-    return parity
 
 
 def _manifest(

@@ -3,7 +3,6 @@
 Knows nothing of projections, captions or losses.
 """
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ from typing import Any
 import torch
 import transformers
 from torch import Tensor, nn
+
+from training.models.tokenizer_files import CONFIG, tokenizer_json
 
 Pooling = Callable[[Tensor, Tensor], Tensor]
 """Token vectors (N, L, W) and attention mask (N, L) -> (N, W)."""
@@ -41,14 +42,18 @@ POOLINGS: dict[str, Pooling] = {"eos": last_token, "mean": mean_token, "cls": fi
 class Bert(nn.Module):
     """A transformers encoder of any BERT-like architecture, pooled: ids -> (N, width)."""
 
-    def __init__(self, folder: Path, *, pooling: str, max_tokens: int, trainable: bool) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        pooling: str,
+        max_tokens: int,
+        trainable: bool,
+        architecture: transformers.PretrainedConfig | None = None,
+    ) -> None:
+        """`folder` holds config.json and a tokenizer; with `architecture`, a tokenizer will do."""
         super().__init__()
-        if not (folder / "config.json").is_file():
-            raise FileNotFoundError(
-                f"{folder} holds no config.json: expected the folder of a BERT-family model as "
-                "transformers saves it"
-            )
-        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+        config = architecture or _architecture_in(folder)
         longest = getattr(config, "max_position_embeddings", None)
         if longest is not None and max_tokens > longest:
             raise ValueError(f"{folder.name} reads {longest} tokens at most, not {max_tokens}")
@@ -80,13 +85,17 @@ class Bert(nn.Module):
         self.net.load_state_dict(_without_pooler(net).state_dict(), strict=True)
 
     def tokenizer_json(self) -> str:
-        """The folder's tokenizer as tokenizer.json; older folders have a vocab.txt alone."""
-        path = self._folder / "tokenizer.json"
-        if path.is_file():
-            return path.read_text(encoding="utf-8")
-        fast = transformers.AutoTokenizer.from_pretrained(self._folder, local_files_only=True)
-        written = json.loads(fast.backend_tokenizer.to_str())
-        return json.dumps(written, ensure_ascii=False)
+        """The folder's tokenizer as tokenizer.json."""
+        return tokenizer_json(self._folder)
+
+
+def _architecture_in(folder: Path) -> transformers.PretrainedConfig:
+    if not (folder / CONFIG).is_file():
+        raise FileNotFoundError(
+            f"{folder} holds no {CONFIG}: expected the folder of a BERT-family model as "
+            "transformers saves it"
+        )
+    return transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
 
 
 def _without_pooler(net: Any) -> Any:

@@ -20,9 +20,12 @@ PACKAGED = "lite0"
 
 
 class Clip(nn.Module):
-    """`image` and `text` towers embed into the same D dimensions."""
+    """`image` and `text` towers embed into the same D dimensions.
 
-    def __init__(self, config: ModelConfig) -> None:
+    `base`: the text tower's, where it is not the one that the configuration names.
+    """
+
+    def __init__(self, config: ModelConfig, *, base: MiniLm | Bert | None = None) -> None:
         super().__init__()
         self.image = ImageEncoder(
             config.image,
@@ -32,7 +35,7 @@ class Clip(nn.Module):
             dropout=config.dropout,
             frozen_statistics=config.frozen_statistics,
         )
-        base = text_base(config)
+        base = base or text_base(config)
         learns = any(weight.requires_grad for weight in base.parameters())
         self.text = TextEncoder(
             base, embedding_size=config.embedding_size, hidden=0 if learns else HIDDEN

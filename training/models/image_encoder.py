@@ -20,6 +20,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from training.models.fixed_padding import PADS, fix_padding
+from training.models.squeeze import squeeze_by_axis
 
 T = TypeVar("T")
 
@@ -75,6 +76,7 @@ class ImageEncoder(nn.Module):
         )
         if name in PADS:
             fix_padding(net, name)
+        squeeze_by_axis(net)
         for module in net.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = BN_MOMENTUM

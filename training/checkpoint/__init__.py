@@ -1,0 +1,1 @@
+"""Checkpoints of others, and of our own training, as models: read, recognised, rebuilt."""

@@ -1,0 +1,138 @@
+"""A checkpoint file -> a version that the service loads, checked against torch on the way."""
+
+import resource
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.metadata import version as package_version
+from pathlib import Path
+
+from model_store.manifest import Licence, Manifest
+from model_store.prompts import PromptSet, read_prompt_set
+from model_store.store import ModelStore, ModelVersion, sha256_of
+from training.checkpoint.licences import LICENCES
+from training.checkpoint.own import Own
+from training.checkpoint.recognise import Checkpoint, open_checkpoint
+from training.checkpoint.tokenizers_of import check_tokenizer, fetch_tokenizer
+from training.manifests import draft, seal
+from training.models.clip import Clip
+from training.progress import Say
+from training.version_files import next_version, write_files
+
+KIB = 1024
+CARD = """# {name}/{version}
+
+**{description}**
+
+Imported by `mammoserve-train import` from `{file}` (sha256 {digest}).
+Image tower {tower}, text tower {text}, embeddings of {size} numbers, canvases of {canvas} px.
+Torch and ONNX differ by {parity:.1e} on the golden inputs.
+Not calibrated and not measured: `mammoserve-train evaluate all --model {name}/{version}` does that.
+Prompts are the set `{prompts}`; those behind published zero-shot figures were never published.
+Research use only, not for diagnosis.
+
+## Licence
+
+{licence}: {terms}
+"""
+
+
+def import_checkpoint(
+    path: Path,
+    *,
+    name: str,
+    tokenizer: Path | None,
+    prompts: str,
+    store: ModelStore,
+    licence: Licence | None,
+    say: Say,
+) -> ModelVersion:
+    """Publish the file's model as the next version of `name`.
+
+    `tokenizer`: folder with tokenizer.json or vocab.txt; None asks the model hub. `licence`: None
+    takes the family's. Raises CheckpointError, ParityError, StoreError, FileNotFoundError, and
+    ValueError for an unknown prompt set; nothing is left of an import that fails.
+    """
+    started = time.monotonic()
+    asked = read_prompt_set(prompts)
+    version = next_version(store.versions(name))
+    tell = _clocked(say, started)
+    tell(f"reading {path.name}")
+    found = open_checkpoint(path)
+    model = found.build(_tokenizer(found, tokenizer))
+    tell(f"{found.family}, image tower {model.image.name}, every tensor is in its place")
+    staging = Path(tempfile.mkdtemp(prefix="import-"))
+    try:
+        parity = write_files(model, staging, recipe=found.recipe, prompts=asked)
+        tell(f"exported; torch and ONNX differ by {parity:.1e}")
+        terms = licence or LICENCES[found.family]
+        manifest = _manifest(model, found, asked, name=name, version=version, licence=terms)
+        card = _card(manifest, model, found, prompts=prompts, parity=parity)
+        seal(staging, manifest, card=card)
+        made = store.publish(staging)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIB
+    tell(f"published; peak memory {peak / 1e9:.1f} GB")
+    return made
+
+
+def _tokenizer(found: Checkpoint, given: Path | None) -> Path | None:
+    """Folder of the tokenizer, checked; None where the checkpoint has its own."""
+    if isinstance(found, Own):
+        return given
+    folder = given or fetch_tokenizer(found.family)
+    check_tokenizer(folder, rows=found.vocabulary)
+    return folder
+
+
+def _manifest(
+    model: Clip, found: Checkpoint, prompts: PromptSet, *, name: str, version: str, licence: Licence
+) -> Manifest:
+    manifest = draft(
+        model,
+        name=name,
+        version=version,
+        description=f"{found.family} imported from {found.path.name}. Research use only.",
+        licence=licence,
+        recipe=found.recipe,
+        prompts=prompts,
+        family=found.family,
+    )
+    made_by = {
+        "command": "mammoserve-train import",
+        "checkpoint": found.path.name,
+        "checkpoint_sha256": sha256_of(found.path),
+        **found.note,
+        "torch": package_version("torch"),
+        "onnxruntime": package_version("onnxruntime"),
+    }
+    return manifest.model_copy(update={"made_by": manifest.made_by | made_by})
+
+
+def _card(
+    manifest: Manifest, model: Clip, found: Checkpoint, *, prompts: str, parity: float
+) -> str:
+    return CARD.format(
+        name=manifest.name,
+        version=manifest.version,
+        description=manifest.description,
+        file=found.path.name,
+        digest=manifest.made_by["checkpoint_sha256"],
+        tower=model.image.name,
+        text=type(getattr(model.text.base, "net", model.text.base)).__name__,
+        size=manifest.embedding_size,
+        canvas=f"{manifest.recipe.height_px} x {manifest.recipe.width_px}",
+        parity=parity,
+        prompts=prompts,
+        licence=manifest.licence.name,
+        terms=manifest.licence.terms,
+    )
+
+
+def _clocked(say: Say, started: float) -> Callable[[str], None]:
+    def tell(line: str) -> None:
+        say(f"import: {line}, {time.monotonic() - started:.0f} s")
+
+    return tell

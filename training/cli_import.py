@@ -1,0 +1,60 @@
+"""`mammoserve-train import`: a published checkpoint as a model version."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(dir_okay=False, help="The checkpoint, as published.")],
+    name: Annotated[str, typer.Option(help="Of the model in the store, such as mammo-clip-b5.")],
+    tokenizer: Annotated[
+        Path | None,
+        typer.Option(
+            file_okay=False,
+            help="Folder with tokenizer.json or vocab.txt; default: fetched from the model hub.",
+        ),
+    ] = None,
+    prompts: Annotated[str, typer.Option(help="Prompt set of the findings.")] = "mammography",
+    store: Annotated[Path, typer.Option("--store", help="Folder of the model versions.")] = Path(
+        "build/models"
+    ),
+    licence: Annotated[
+        str | None, typer.Option(help="Name of the licence; default: the family's own terms.")
+    ] = None,
+    terms: Annotated[
+        str, typer.Option(help="Terms that go with --licence, in a sentence.")
+    ] = "Not to be passed on.",
+) -> None:
+    """Publish a Mammo-CLIP (B5, B2), Mammo-FM or own checkpoint as the next version of NAME.
+
+    Only tensors and plain configuration are read of the file; nothing in it is run.
+    """
+    from model_store.manifest import Licence
+    from model_store.store import ModelStore, StoreError
+    from training.checkpoint.importing import import_checkpoint
+    from training.export import ParityError
+
+    own = Licence(name=licence, terms=terms) if licence else None
+    try:
+        version = import_checkpoint(
+            file,
+            name=name,
+            tokenizer=tokenizer,
+            prompts=prompts,
+            store=ModelStore(store),
+            licence=own,
+            say=typer.echo,
+        )
+    except (ValueError, FileNotFoundError, StoreError, ParityError) as error:
+        raise typer.BadParameter(str(error)) from error
+    typer.echo(f"published {version.key}: {version.path}")
+    if not version.manifest.licence.serving:
+        typer.echo(
+            f"Its licence forbids serving ({version.manifest.licence.name}). Read its terms in "
+            f"MODEL_CARD.md; the service loads it with MAMMO_ACCEPT_LICENCES={name}."
+        )

@@ -24,6 +24,7 @@ class RefusalCode(StrEnum):
     TOO_MANY_ELEMENTS = "too_many_elements"
     # usable as DICOM, but not an image this service reads
     NOT_A_MAMMOGRAM = "not_a_mammogram"
+    NOT_A_CANVAS = "not_a_canvas"
     UNSUPPORTED_SOP_CLASS = "unsupported_sop_class"
     FOR_PROCESSING = "for_processing"
     TOMOSYNTHESIS = "tomosynthesis"
@@ -65,6 +66,7 @@ class WarningCode(StrEnum):
     UNUSUAL_PIXEL_FORMAT = "unusual_pixel_format"
     WINDOW_IGNORED = "window_ignored"
     NO_BREAST_FOUND = "no_breast_found"
+    PREPARED_CANVAS = "prepared_canvas"
 
 
 class Refused(Exception):

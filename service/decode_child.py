@@ -20,9 +20,10 @@ from pathlib import Path
 
 import cv2
 
-from model_store.dicom_input import read_mammogram
+from model_store.canvas_input import is_png, read_canvas
+from model_store.dicom_input import Mammogram, read_mammogram
 from model_store.refusals import RefusalCode, Refused
-from model_store.render import render
+from model_store.render import Rendered, render
 from service.allocator import keep_large_buffers
 from service.decode_messages import LENGTH_BYTES, Decoded, Failed, Rejected, Request
 
@@ -51,22 +52,41 @@ def answer(request: Request) -> list[bytes]:
     """The parts of the reply, in order."""
     try:
         with _bytes_of(request.path) as source:
+            if is_png(source):
+                return _taken_as_it_is(read_canvas(source, request.recipe))
             mammogram = read_mammogram(source, limits=request.limits)
-            rendered = render(mammogram, request.recipe)
-            reply = Decoded(
-                placement=rendered.placement,
-                laterality=mammogram.laterality,
-                view=mammogram.view,
-                sop_instance_uid=mammogram.sop_instance_uid,
-                study_instance_uid=mammogram.study_instance_uid,
-                spacing_mm=mammogram.spacing_mm,
-                warnings=tuple(dict.fromkeys((*mammogram.warnings, *rendered.warnings))),
-            )
-        return [reply.framed(), rendered.canvas.tobytes()]
+            return _rendered(mammogram, render(mammogram, request.recipe))
     except Refused as refused:
         return [Rejected(code=refused.code, detail=refused.detail[:400]).framed()]
     except Exception as error:  # noqa: BLE001 - told to the parent, which replaces this child
         return [Failed(error=_place(error)).framed()]
+
+
+def _rendered(mammogram: Mammogram, rendered: Rendered) -> list[bytes]:
+    reply = Decoded(
+        placement=rendered.placement,
+        laterality=mammogram.laterality,
+        view=mammogram.view,
+        sop_instance_uid=mammogram.sop_instance_uid,
+        study_instance_uid=mammogram.study_instance_uid,
+        spacing_mm=mammogram.spacing_mm,
+        warnings=tuple(dict.fromkeys((*mammogram.warnings, *rendered.warnings))),
+    )
+    return [reply.framed(), rendered.canvas.tobytes()]
+
+
+def _taken_as_it_is(canvas: Rendered) -> list[bytes]:
+    """A PNG says nothing of the breast, the view or where it comes from."""
+    reply = Decoded(
+        placement=canvas.placement,
+        laterality=None,
+        view=None,
+        sop_instance_uid="",
+        study_instance_uid="",
+        spacing_mm=None,
+        warnings=canvas.warnings,
+    )
+    return [reply.framed(), canvas.canvas.tobytes()]
 
 
 @contextlib.contextmanager

@@ -135,7 +135,7 @@ def file_result(one: Opened | Rejected, *, failed: ItemFailed | None = None) -> 
         return FileResult(file=one.name, status="rejected", code=one.code, detail=one.detail)
     return FileResult(
         file=one.name,
-        sop_instance_uid=one.sop_instance_uid,
+        sop_instance_uid=one.sop_instance_uid or None,
         laterality=one.laterality,
         view=one.view,
         status="failed" if failed else "analyzed",

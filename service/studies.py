@@ -154,6 +154,6 @@ def _study_result(
         images=results,
         breasts=breasts,
         study=study,
-        warnings=["several_studies"] if len({one.study for one in usable}) > 1 else [],
+        warnings=["several_studies"] if len({one.study for one in usable} - {""}) > 1 else [],
         timing=watch.timing(),
     )

@@ -42,7 +42,12 @@ def add_factor(
     plain = version.manifest.model_copy(
         update={"factor": None, "files": _without(version.manifest.files, FACTOR)}
     )
-    runtime = ModelRuntime.load(ModelVersion(version.path, plain), threads=0, verify=False)
+    runtime = ModelRuntime.load(
+        ModelVersion(version.path, plain),
+        threads=0,
+        verify=False,
+        accept_licences=frozenset({plain.name}),  # learning on it is not serving it
+    )
     chosen = choose_images(canvases, config.heads, count=config.images, seed=config.seed)
     features = cache_features(runtime, chosen, folder=work, say=say)
     origin = measure_origin(runtime, [chosen.canvas(record) for record in chosen.records])

@@ -196,6 +196,10 @@ class Manifest(Frozen):
     made_by: dict[str, str | int | float | bool]
     metrics: tuple[Metric, ...] = ()
 
+    def may_be_served(self, accepted: frozenset[str]) -> bool:
+        """Whether the licence allows serving, or the operator has `accepted` it by this name."""
+        return self.licence.serving or self.name in accepted
+
     @field_validator("files")
     @classmethod
     def _every_file_by_sha256(cls, files: dict[str, str]) -> dict[str, str]:

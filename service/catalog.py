@@ -2,20 +2,27 @@
 
 import contextlib
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 
 from model_store.errors import ModelNotFound, StoreError
 from model_store.store import ModelStore, ModelVersion
-from service.errors import ErrorItem, NoWorker, UnknownModel
+from service.errors import ErrorItem, LicenceNotAccepted, NoWorker, UnknownModel
 
 logger = logging.getLogger(__name__)
 
 
 class Catalog:
-    """The store below `root`, with the default that the operator has named, if any."""
+    """The store below `root`, with the default that the operator has named, if any.
 
-    def __init__(self, root: Path, *, default: str | None = None) -> None:
+    `accepted`: names of models whose licence forbids serving and whose terms are accepted.
+    """
+
+    def __init__(
+        self, root: Path, *, default: str | None = None, accepted: Iterable[str] = ()
+    ) -> None:
         self.store = ModelStore(root)
+        self.accepted = frozenset(accepted)
         self._default = default
         self._read: dict[str, ModelVersion] = {}
 
@@ -61,6 +68,23 @@ class Catalog:
             raise _unknown([f"{name}/{one}" for one in versions])
         return self._version(name, version)
 
+    def served(self, asked: str | None) -> ModelVersion:
+        """The same for what is to be run. Raises LicenceNotAccepted too."""
+        version = self.find(asked)
+        if not self.may_serve(version):
+            raise LicenceNotAccepted(f"Not served: {how_to_accept(version)}.")
+        return version
+
+    def may_serve(self, version: ModelVersion) -> bool:
+        """Whether its licence allows it or the operator has accepted its terms."""
+        return version.manifest.may_be_served(self.accepted)
+
+    def log_refused(self) -> None:
+        """One line for each model that is not served for its licence."""
+        for version in self.readable():
+            if not self.may_serve(version):
+                logger.warning("not served: %s", how_to_accept(version))
+
     def _version(self, name: str, version: str) -> ModelVersion:
         """A published version never changes, so it is read once."""
         key = f"{name}/{version}"
@@ -73,6 +97,16 @@ class Catalog:
                 logger.error("%s", error)
                 raise NoWorker("This model's files cannot be read; see the log.") from error
         return self._read[key]
+
+
+def how_to_accept(version: ModelVersion) -> str:
+    """Why a model is not served, where its terms are read, and which setting accepts them."""
+    name, licence = version.manifest.name, version.manifest.licence.name
+    return (
+        f"the licence of {version.key} ({licence}) forbids serving without the operator's word; "
+        f"read its terms (mammoserve models show {version.key}, GET /v1/models/{version.key}) "
+        f"and, where you have the right to serve it, set MAMMO_ACCEPT_LICENCE={name}"
+    )
 
 
 def _unknown(known: list[str]) -> UnknownModel:

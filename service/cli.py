@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from service import logs
+from service.catalog import Catalog
 from service.cli_classify import classify
 from service.cli_heat import ground, heatmap
 from service.cli_models import models_app
@@ -73,7 +74,9 @@ def worker() -> None:
     """Run one worker for the queue at MAMMO_REDIS_URL, on a machine of its own if you like."""
     from service.queue.worker import run_worker  # here: only this process needs onnxruntime
 
-    raise typer.Exit(run_worker(_settings()))
+    settings = _settings()
+    Catalog(settings.models, accepted=settings.accept_licence).log_refused()
+    raise typer.Exit(run_worker(settings))
 
 
 @app.command()

@@ -220,6 +220,10 @@ def _print_manifest(version: ModelVersion) -> None:
         console.print(metrics)
 
 
+def _only_accepted(name: str) -> str:
+    return f"only when the operator accepts its terms: MAMMO_ACCEPT_LICENCE={name}"
+
+
 def _facts(version: ModelVersion) -> Iterator[tuple[str, str]]:
     manifest = version.manifest
     recipe, licence = manifest.recipe, manifest.licence
@@ -229,7 +233,7 @@ def _facts(version: ModelVersion) -> Iterator[tuple[str, str]]:
     yield "recipe", f"{recipe.name}, {recipe.height_px} x {recipe.width_px} px"
     yield "embedding", f"{manifest.embedding_size} numbers"
     yield "licence", f"{licence.name}: {licence.terms}"
-    yield "may be served", "yes" if licence.serving else "only when the operator accepts it"
+    yield "may be served", "yes" if licence.serving else _only_accepted(manifest.name)
     yield (
         "aggregation",
         f"{manifest.aggregation.views} of views, {manifest.aggregation.breasts} of breasts",

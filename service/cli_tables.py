@@ -60,12 +60,23 @@ def _print_notes(console: Console, result: Mapping[str, Any]) -> None:
         f"Breast: {how['views']} of its views; study: {how['breasts']} of the breasts. "
         f"The scores are {kind}."
     )
+    _print_licence(console, result["model"])
     for warning in result["warnings"]:
         console.print(f"[yellow]warning: {warning}[/yellow]")
     timing = ", ".join(
         f"{stage.removesuffix('_ms')} {value:.0f} ms" for stage, value in result["timing"].items()
     )
     console.print(f"{timing}. {result['note']}")
+
+
+def _print_licence(console: Console, model: Mapping[str, Any]) -> None:
+    """That the licence binds who uses the answer: told wherever the model was opened by a word."""
+    if model["restricted"]:
+        name = escape(model["licence"])
+        console.print(
+            f"[yellow]The model's licence, {name}, forbids serving; it was loaded because its "
+            "terms are accepted.[/yellow]"
+        )
 
 
 def print_located(console: Console, image: Mapping[str, Any]) -> None:
@@ -100,6 +111,7 @@ def print_grounded(console: Console, result: Mapping[str, Any]) -> None:
             "; ".join(_box(box["pixels"]) for box in best["boxes"]),
         )
     console.print(table)
+    _print_licence(console, result["model"])
     console.print(f"Scores are not calibrated: they rank the images. {result['note']}")
 
 

@@ -2,6 +2,7 @@
 
 * ServiceError
   x MalformedRequest      400  the body or its framing cannot be read
+  x LicenceNotAccepted    403  the model's licence forbids serving; the operator has not accepted it
   x NotFound              404  no such route or resource
   x UnknownModel          404  the store holds no such model; the known ones are listed
   x MethodNotAllowed      405  the route exists, not with this method
@@ -94,6 +95,12 @@ class MalformedRequest(ServiceError):
     """The body or its framing cannot be read."""
 
     slug, title, status = "malformed-request", "The request cannot be read", 400
+
+
+class LicenceNotAccepted(ServiceError):
+    """The model's licence forbids serving, and the operator has not accepted its terms."""
+
+    slug, title, status = "licence-not-accepted", "Its licence forbids serving", 403
 
 
 class NotFound(ServiceError):

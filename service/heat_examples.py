@@ -8,6 +8,8 @@ _MODEL = {
     "digest": "9c378c37" * 8,
     "recipe": "mammo-clip",
     "recipe_digest": "f972a209" * 8,
+    "licence": "Apache-2.0",
+    "restricted": False,
 }
 _FILE: dict[str, Any] = {
     "file": "LCC.dcm",

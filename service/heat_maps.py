@@ -55,8 +55,9 @@ class HeatMaps:
     ) -> HeatmapAnswer:
         """Scores and heat maps of every file that is a usable mammogram.
 
-        Raises UnknownModel, NoHeatMaps, UnknownFinding, InvalidParameter, NoUsableImage (not one
-        could be used), InferenceFailed, DeadlineExceeded, and what Embedder raises.
+        Raises UnknownModel, LicenceNotAccepted, NoHeatMaps, UnknownFinding, InvalidParameter,
+        NoUsableImage (not one could be used), InferenceFailed, DeadlineExceeded, and what Embedder
+        raises.
         """
         watch = Stopwatch(upload_s)
         until = time.monotonic() + request.deadline_s

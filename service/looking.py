@@ -56,8 +56,11 @@ class Looking:
         self._metrics = metrics
 
     def version(self, asked: str | None) -> ModelVersion:
-        """The version that is meant. Raises UnknownModel, or NoHeatMaps where it makes none."""
-        version = self._catalog.find(asked)
+        """The version that is meant.
+
+        Raises UnknownModel, LicenceNotAccepted, or NoHeatMaps where it makes none.
+        """
+        version = self._catalog.served(asked)
         if version.manifest.factor is None:
             able = [one.key for one in self._catalog.readable() if one.manifest.factor]
             known = ", ".join(able) or "none"

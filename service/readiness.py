@@ -1,5 +1,7 @@
 """Ready means: the queue answers, and a living worker has the default model, golden-checked.
 
+A default model whose licence forbids serving is never ready before the operator accepts it.
+
 A worker's heartbeat exists only after its golden check passed, and ends with its loop.
 """
 
@@ -7,7 +9,7 @@ import asyncio
 import contextlib
 from dataclasses import dataclass
 
-from service.catalog import Catalog
+from service.catalog import Catalog, how_to_accept
 from service.embedding import Embedder
 from service.errors import ErrorItem, NotReady, NoWorker, UnknownModel
 from service.metrics import Metrics
@@ -31,6 +33,8 @@ class Readiness:
             version = self.catalog.default()
         except (UnknownModel, NoWorker):
             raise _not_ready("no_model", "the store has no readable default model") from None
+        if not self.catalog.may_serve(version):
+            raise _not_ready("licence_not_accepted", how_to_accept(version))
         try:
             async with asyncio.timeout(PROBE_S):
                 serving = await self.embedder.serving(version)

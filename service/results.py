@@ -39,6 +39,8 @@ def model_used(version: ModelVersion) -> ModelUsed:
         digest=version.digest,
         recipe=manifest.recipe.name,
         recipe_digest=manifest.recipe.digest,
+        licence=manifest.licence.name,
+        restricted=not manifest.licence.serving,
     )
 
 

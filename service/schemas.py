@@ -84,6 +84,11 @@ class ModelUsed(Answer):
     digest: str
     recipe: str
     recipe_digest: str
+    licence: str = Field(description="name of the licence of the weights", examples=["Apache-2.0"])
+    restricted: bool = Field(
+        description="the licence forbids serving; it was loaded on the operator's word that its "
+        "terms are accepted"
+    )
 
 
 class AggregationUsed(Answer):
@@ -152,6 +157,12 @@ class ModelSummary(Answer):
         "empty: this version makes no heat maps"
     )
     default: bool
+    licence: str = Field(description="name of the licence of the weights; terms: the manifest")
+    serving: bool = Field(description="false: the terms forbid serving without the operator's word")
+    accepted: bool = Field(
+        description="the operator has accepted the terms (MAMMO_ACCEPT_LICENCE names this model); "
+        "of weight only where `serving` is false"
+    )
     ready: bool = Field(description="a live worker serves the latest version")
 
 

@@ -15,6 +15,8 @@ import model_store
 
 ENV_PREFIX = "MAMMO_"
 MIB = 1024 * 1024
+FORMER_NAMES = {"MAMMO_ACCEPT_LICENCES": "MAMMO_ACCEPT_LICENCE"}
+"""Variables that were renamed: a start with one of them set ends with the new name."""
 
 
 def default_data_dir() -> Path:
@@ -46,10 +48,10 @@ class Settings(BaseSettings):
         description="Model that answers when a request names none, as NAME or NAME/VERSION. "
         "Unset: the only one, or the first by name.",
     )
-    accept_licences: Annotated[tuple[str, ...], NoDecode] = Field(
+    accept_licence: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="Comma-separated names of models whose licence forbids serving and whose "
-        "terms you have read and accepted.",
+        "terms you have read and accepted; no other such model is loaded.",
     )
     data: Path = Field(
         default_factory=default_data_dir,
@@ -131,7 +133,7 @@ class Settings(BaseSettings):
     )
     log_json: bool = Field(default=False, description="One JSON object a log line instead of text.")
 
-    @field_validator("accept_licences", mode="before")
+    @field_validator("accept_licence", mode="before")
     @classmethod
     def _split_commas(cls, value: object) -> object:
         if isinstance(value, str):
@@ -160,6 +162,18 @@ class Settings(BaseSettings):
             raise ValueError("expected redis://, rediss:// or unix://, as redis://host:6379/0")
         return value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _no_former_name(cls, values: object) -> object:
+        """pydantic sees only variables that are settings: a former name would do nothing."""
+        for former, name in FORMER_NAMES.items():
+            if os.environ.get(former):
+                raise ValueError(
+                    f"expected {name}, got {former}, which is its former name and is no longer "
+                    f"read; rename the variable to {name}"
+                )
+        return values
+
     @model_validator(mode="after")
     def _limits_agree(self) -> "Settings":
         if self.deadline_s > self.max_deadline_s:
@@ -174,7 +188,7 @@ class Settings(BaseSettings):
     def environment(self) -> dict[str, str]:
         """These settings as MAMMO_ variables: how a worker process is given them."""
         values = self.model_dump(mode="json", exclude_none=True)
-        values["accept_licences"] = ",".join(self.accept_licences)
+        values["accept_licence"] = ",".join(self.accept_licence)
         return {f"{ENV_PREFIX}{name.upper()}": str(value) for name, value in values.items()}
 
 

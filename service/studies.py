@@ -53,12 +53,12 @@ class Studies:
     ) -> StudyResult:
         """Scores of every file that is a usable mammogram.
 
-        Raises UnknownModel, UnknownFinding, InvalidParameter, NoUsableImage (not one could be
-        used), InferenceFailed, DeadlineExceeded, and what Embedder raises.
+        Raises UnknownModel, LicenceNotAccepted, UnknownFinding, InvalidParameter, NoUsableImage
+        (not one could be used), InferenceFailed, DeadlineExceeded, and what Embedder raises.
         """
         watch = Stopwatch(upload_s)
         until = time.monotonic() + request.deadline_s
-        version = self._catalog.find(request.model)
+        version = self._catalog.served(request.model)
         questions = questions_for(
             version, findings=request.findings, prompts_json=request.prompts_json
         )
@@ -95,7 +95,7 @@ class Studies:
         """Vectors of files and of sentences; either may be missing, not both. Raises as above."""
         watch = Stopwatch(upload_s)
         until = time.monotonic() + request.deadline_s
-        version = self._catalog.find(request.model)
+        version = self._catalog.served(request.model)
         texts = checked_texts(version, request.texts)
         if not files and not texts:
             raise invalid("texts", "send `files`, `texts`, or both")

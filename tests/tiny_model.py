@@ -38,6 +38,8 @@ FINDINGS = (
         negative=("no suspicious calcification", "normal breast"),
     ),
 )
+OPEN = Licence(name="Apache-2.0", terms="For tests.")
+NO_SERVING = Licence(name="No-Serving-1", terms="Hosting is prohibited.", serving=False)
 GOLDEN_SENTENCES = ("there is a mass", "no suspicious calcification in the breast")
 
 
@@ -51,6 +53,7 @@ def make_tiny_model(
     seed: int = 0,
     findings: Sequence[Finding] = FINDINGS,
     licence: Licence | None = None,
+    serving: bool = True,
     metrics: Sequence[Metric] = (),
     text_max_tokens: int = 32,
     logit_scale: float = math.log(10),
@@ -58,6 +61,7 @@ def make_tiny_model(
 ) -> ModelVersion:
     """Build and publish a version below `root`; height and width are multiples of 16 px.
 
+    Without `serving` its licence forbids serving, unless another one is given.
     With `factor` it has factor.onnx: a head for its first finding, and one for any sentence.
     """
     heads = (findings[0].name, "*") if factor and findings else ("*",) if factor else ()
@@ -73,7 +77,7 @@ def make_tiny_model(
             version=version,
             family="tiny",
             description=DESCRIPTION,
-            licence=licence or Licence(name="Apache-2.0", terms="For tests."),
+            licence=licence or (OPEN if serving else NO_SERVING),
             recipe=Recipe(height_px=height, width_px=width),
             **tensor_specs(height=height, width=width),
             embedding_size=EMBEDDING_SIZE,

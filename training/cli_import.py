@@ -56,5 +56,5 @@ def import_(
     if not version.manifest.licence.serving:
         typer.echo(
             f"Its licence forbids serving ({version.manifest.licence.name}). Read its terms in "
-            f"MODEL_CARD.md; the service loads it with MAMMO_ACCEPT_LICENCES={name}."
+            f"MODEL_CARD.md; the service loads it with MAMMO_ACCEPT_LICENCE={name}."
         )

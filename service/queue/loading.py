@@ -2,6 +2,7 @@
 
 import logging
 
+from model_store.errors import LicenceNotAccepted
 from model_store.runtime import ModelRuntime
 from model_store.store import ModelStore, ModelVersion, StoreError
 from service.queue.batching import Served
@@ -30,15 +31,21 @@ def served_versions(settings: Settings) -> list[ModelVersion]:
 
 
 def load_models(settings: Settings) -> list[Served]:
-    """Every version that loads and reproduces its golden file; the others are logged."""
+    """Every version that loads and reproduces its golden file; the others are logged.
+
+    Those whose licence is not accepted at level debug only: see Catalog.log_refused.
+    """
     loaded: list[Served] = []
     for version in served_versions(settings):
         try:
             runtime = ModelRuntime.load(
                 version,
                 threads=settings.worker_threads,
-                accept_licences=frozenset(settings.accept_licences),
+                accept_licences=frozenset(settings.accept_licence),
             )
+        except LicenceNotAccepted as error:
+            logger.debug("not loaded: %s", error)  # whoever started the worker has said it
+            continue
         except StoreError as error:
             logger.error("not served: %s", error)
             continue

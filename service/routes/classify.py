@@ -15,6 +15,7 @@ router = APIRouter(tags=["studies"])
 WITHOUT_EMBEDDING = {"images": {"__all__": {"embedding"}}}
 FAULTS = problems(
     errors.MalformedRequest,
+    errors.LicenceNotAccepted,
     errors.UnknownModel,
     errors.UploadStalled,
     errors.TooLarge,

@@ -51,5 +51,8 @@ async def _summary(services: Services, latest: ModelVersion) -> ModelSummary:
         findings=[finding.name for finding in latest.manifest.findings],
         heads=list(latest.manifest.factor.heads) if latest.manifest.factor else [],
         default=services.catalog.is_default(name),
+        licence=latest.manifest.licence.name,
+        serving=latest.manifest.licence.serving,
+        accepted=name in services.catalog.accepted,
         ready=ready,
     )

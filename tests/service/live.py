@@ -62,9 +62,14 @@ class Live:
 
 @contextmanager
 def live(
-    folder: Path, *, model: dict[str, Any] | None = None, ready: bool = True, **changes: Any
+    folder: Path,
+    *,
+    model: dict[str, Any] | None = None,
+    default_model: str | None = None,
+    ready: bool = True,
+    **changes: Any,
 ) -> Iterator[Live]:
-    """A service with a tiny model; `changes` are settings."""
+    """A service with a tiny model; `default_model` is the setting `model`, `changes` the others."""
     models = folder / "models"
     if not models.exists():
         make_tiny_model(models, **(model or {}))
@@ -72,6 +77,7 @@ def live(
         "port": 0,
         "data": folder / "data",
         "models": models,
+        "model": default_model,
         "worker_threads": 1,
         "decode_processes": 2,
         "decode_memory_mb": 1024,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from model_store.manifest import Licence, Metric
+from model_store.manifest import Metric
 from model_store.store import ModelStore, ModelVersion
 from service.cli_models import models_app
 from tests.tiny_model import make_tiny_model
@@ -61,9 +61,17 @@ def test_list_as_json_holds_the_whole_digest_and_the_size(version: ModelVersion)
 
 
 def test_list_says_which_models_may_not_be_served(tmp_path: Path) -> None:
-    licence = Licence(name="No-Serving-1", terms="Hosting is prohibited.", serving=False)
-    make_tiny_model(tmp_path, licence=licence)
+    make_tiny_model(tmp_path, serving=False)
     assert "No-Serving-1 (no serving)" in _run(tmp_path, "list").stdout
+    (row,) = json.loads(_run(tmp_path, "list", "--json").stdout)
+    assert (row["licence"], row["serving"]) == ("No-Serving-1", False)
+
+
+def test_show_says_the_terms_and_which_setting_accepts_them(tmp_path: Path) -> None:
+    make_tiny_model(tmp_path, serving=False)
+    shown = _run(tmp_path, "show").stdout
+    assert "No-Serving-1: Hosting is prohibited." in shown
+    assert "only when the operator accepts its terms: MAMMO_ACCEPT_LICENCE=tiny" in shown
 
 
 def test_list_of_an_empty_store_is_no_error_and_names_the_folder(tmp_path: Path) -> None:
@@ -191,8 +199,7 @@ def test_verify_of_an_empty_store_fails(tmp_path: Path) -> None:
 
 
 def test_a_licence_that_forbids_serving_does_not_forbid_verifying(tmp_path: Path) -> None:
-    licence = Licence(name="No-Serving-1", terms="Hosting is prohibited.", serving=False)
-    make_tiny_model(tmp_path, licence=licence)
+    make_tiny_model(tmp_path, serving=False)
     assert _run(tmp_path, "verify").exit_code == 0
 
 

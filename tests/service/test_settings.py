@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+from typer.testing import CliRunner
 
+from service.cli import app
 from service.settings import Settings, default_data_dir
 
 DOC = Path(__file__).parents[2] / "docs" / "settings.md"
@@ -45,10 +47,26 @@ def test_every_setting_is_documented_with_its_default_and_description() -> None:
 
 def test_a_variable_of_the_environment_sets_its_field(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAMMO_MAX_BATCH", "3")
-    monkeypatch.setenv("MAMMO_ACCEPT_LICENCES", "mammo-clip-b5, mama")
+    monkeypatch.setenv("MAMMO_ACCEPT_LICENCE", "mammo-clip-b5, mama")
     settings = Settings()
     assert settings.max_batch == 3
-    assert settings.accept_licences == ("mammo-clip-b5", "mama")
+    assert settings.accept_licence == ("mammo-clip-b5", "mama")
+
+
+def test_the_former_name_of_a_setting_is_an_error_that_says_the_new_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MAMMO_ACCEPT_LICENCES", "mama")
+    with pytest.raises(ValidationError, match="expected MAMMO_ACCEPT_LICENCE, got MAMMO_ACC"):
+        Settings()
+    result = CliRunner().invoke(app, ["serve"])
+    assert result.exit_code == 2
+    assert "rename the variable to MAMMO_ACCEPT_LICENCE" in result.stderr
+
+
+def test_a_former_name_that_is_empty_asks_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAMMO_ACCEPT_LICENCES", "")
+    assert Settings().accept_licence == ()
 
 
 def test_an_empty_redis_url_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +101,7 @@ def test_data_lies_where_xdg_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 def test_a_worker_reads_back_the_settings_it_was_given(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    given = Settings(data=tmp_path, max_batch=2, accept_licences=("a", "b"), log_json=True)
+    given = Settings(data=tmp_path, max_batch=2, accept_licence=("a", "b"), log_json=True)
     for name, value in given.environment().items():
         monkeypatch.setenv(name, value)
     assert Settings() == given

@@ -96,7 +96,7 @@ def test_the_command_publishes_the_next_version_and_says_what_it_took(
         assert result.exit_code == 0, result.output
         assert f"published {NAME}/{number}" in result.output
     assert "peak memory" in result.output
-    assert f"MAMMO_ACCEPT_LICENCES={NAME}" in result.output
+    assert f"MAMMO_ACCEPT_LICENCE={NAME}" in result.output
 
 
 def test_nothing_is_left_of_an_import_that_fails(tokenizer: Path, tmp_path: Path) -> None:

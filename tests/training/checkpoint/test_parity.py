@@ -197,7 +197,7 @@ def test_a_real_service_answers_pngs_and_their_dicom_originals_alike(
     cases = dict(zip(("benign", "malignant"), gen_cases(), strict=True))
     originals = {n: cases[n.split("_")[0]][n.split("_")[1].lower()] for n in IMAGES}
     settings: dict[str, Any] = {"models": store, "default_model": which, "worker_threads": 0}
-    with live(tmp_path, **settings, accept_licences=(which,)) as running:
+    with live(tmp_path, **settings, accept_licence=(which,)) as running:
         for paths in ([DATA / f"{n}.png" for n in IMAGES], [originals[n] for n in IMAGES]):
             files = [("files", (path.name, path.read_bytes())) for path in paths]
             answer = running.client.post("/v1/embed", files=files, timeout=120)

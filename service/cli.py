@@ -14,6 +14,7 @@ from service.catalog import Catalog
 from service.cli_classify import classify
 from service.cli_heat import ground, heatmap
 from service.cli_models import models_app
+from service.cli_pull import pull
 from service.cli_render import render
 from service.cli_settings import settings_or_exit
 from service.client import ClientError
@@ -35,6 +36,7 @@ app.command("classify")(classify)
 app.command("heatmap")(heatmap)
 app.command("ground")(ground)
 app.command("render")(render)
+models_app.command("pull")(pull)
 app.add_typer(models_app)
 
 

@@ -20,7 +20,7 @@ from service.settings import default_models_dir
 MIB = 1024 * 1024
 
 models_app = typer.Typer(
-    name="models", help="Models of the store: list, show, verify.", no_args_is_help=True
+    name="models", help="Models of the store: list, show, verify, pull.", no_args_is_help=True
 )
 
 Root = Annotated[

@@ -94,13 +94,12 @@ class Hub:
         """The bytes that are missing from `stream`, to the disk."""
         from huggingface_hub import hf_hub_url
         from huggingface_hub.file_download import http_get
-        from huggingface_hub.utils import build_hf_headers
 
         had = _continued(stream, remote.size)
         _check_room(remote, Path(stream.name).parent, had)
-        headers = build_hf_headers(
-            token=self.token or False, library_name="mammoserve", library_version=VERSION
-        )
+        headers = {"User-Agent": f"mammoserve/{VERSION}", "Accept-Encoding": "identity"}
+        if self.token is not None:
+            headers["Authorization"] = f"Bearer {self.token}"
         # the hub's own address and not where it sends us: each try is signed anew, and httpx2
         # leaves the token out when it is sent on to another host
         url = hf_hub_url(remote.repo, remote.file, revision=remote.commit, endpoint=self.endpoint)
@@ -110,7 +109,7 @@ class Hub:
                     url,
                     stream,
                     resume_size=had,
-                    headers={**headers, "Accept-Encoding": "identity"},
+                    headers=headers,
                     expected_size=remote.size,
                     displayed_filename=Path(remote.file).name,
                 )

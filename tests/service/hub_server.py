@@ -47,13 +47,17 @@ class Seen:
 
 @dataclass
 class LocalHub:
-    """What a test sets and looks at. `breaks`: how the next bodies of a file end too soon."""
+    """What a test sets and looks at. `breaks`: how the next bodies of a file end too soon.
+
+    With `status` every answer is bare of all but that.
+    """
 
     repos: dict[str, Repo] = field(default_factory=dict)
     breaks: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
     seen: list[Seen] = field(default_factory=list)
     sent: threading.Event = field(default_factory=threading.Event)
     resume: threading.Event = field(default_factory=threading.Event)
+    status: int | None = None
     url: str = ""
     storage_url: str = ""
 
@@ -171,6 +175,9 @@ class _StorageHandler(_Handler):
 
 class _HubHandler(_Handler):
     def answer(self, path: str) -> None:
+        if self.hub.status is not None:
+            self.reply(self.hub.status, {})
+            return
         found = RESOLVE.fullmatch(path) or TREE.fullmatch(path)
         assert found is not None, path
         repo = self.hub.repos.get(found["repo"])

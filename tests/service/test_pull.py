@@ -1,12 +1,15 @@
 """`mammoserve models pull`: from a real HTTP server that speaks as the model hub does."""
 
+import fcntl
 import hashlib
 import os
 import pty
 import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,9 +21,13 @@ from typer.testing import CliRunner, Result
 from model_store.store import ModelStore, ModelVersion
 from service.cli import app
 from tests.service.hub_server import COMMIT, LocalHub, Repo, local_hub
+from tests.service.queue_helpers import eventually
 from tests.tiny_model import make_tiny_model
 
-CHECKPOINT = np.random.default_rng(0).bytes(3_000_000)
+CHECKPOINT = np.random.default_rng(0).bytes(24_000_000)
+BROKEN_AT = 14_000_000
+KEPT = 10 * 1024 * 1024
+"""Of what came before a break: huggingface_hub writes in pieces of this size."""
 DIGEST = hashlib.sha256(CHECKPOINT).hexdigest()
 FILE = "weights/b5-model.tar"
 SOURCE = f"hf:someone/Mammo-CLIP:{FILE}"
@@ -112,25 +119,24 @@ def test_a_small_file_without_a_checksum_of_the_hub_is_told_as_such(
 def test_a_connection_that_ends_in_the_middle_is_continued_within_the_command(
     hub: LocalHub, tmp_path: Path
 ) -> None:
-    hub.breaks[FILE] = [("end", 1_000_000)]
+    hub.breaks[FILE] = [("end", BROKEN_AT)]
     result = pull_file(hub, tmp_path)
     assert result.exit_code == 0, result.output
     assert (tmp_path / "b5-model.tar").read_bytes() == CHECKPOINT
-    assert hub.ranges(FILE) == [None, "bytes=1000000-"]
+    assert hub.ranges(FILE) == [None, f"bytes={KEPT}-"]
 
 
 def test_a_command_that_failed_is_continued_by_the_next_one(hub: LocalHub, tmp_path: Path) -> None:
-    hub.breaks[FILE] = [("reset", 1_000_000)]
+    hub.breaks[FILE] = [("reset", BROKEN_AT)]
     result = pull_file(hub, tmp_path)
     assert result.exit_code == 1
     assert "expected an answer of 127.0.0.1:" in result.stderr
     assert "the same command goes on from there" in result.stderr
     (partial,) = partials(tmp_path)
-    had = partial.stat().st_size
-    assert 0 < had <= 1_000_000
+    assert partial.stat().st_size == KEPT
     assert list(tmp_path.iterdir()) == [partial]
     assert pull_file(hub, tmp_path).exit_code == 0
-    assert hub.ranges(FILE) == [None, f"bytes={had}-"]
+    assert hub.ranges(FILE) == [None, f"bytes={KEPT}-"]
     assert (tmp_path / "b5-model.tar").read_bytes() == CHECKPOINT
     assert partials(tmp_path) == []
 
@@ -138,24 +144,24 @@ def test_a_command_that_failed_is_continued_by_the_next_one(hub: LocalHub, tmp_p
 def test_a_command_that_was_killed_is_continued_by_the_next_one(
     hub: LocalHub, tmp_path: Path
 ) -> None:
-    hub.breaks[FILE] = [("stall", 2_000_000)]
+    hub.breaks[FILE] = [("stall", BROKEN_AT)]
     words = [sys.executable, "-m", "service", "models", "pull", SOURCE, "--to", str(tmp_path)]
-    environment = {**os.environ, "HF_ENDPOINT": hub.url}
+    environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HUB_DOWNLOAD_TIMEOUT": "100"}
     with subprocess.Popen(words, env=environment, stderr=subprocess.DEVNULL) as running:
         assert hub.sent.wait(60)
-        while not (found := partials(tmp_path)) or found[0].stat().st_size == 0:
-            assert running.poll() is None
+        eventually(
+            lambda: [path.stat().st_size for path in partials(tmp_path)] == [KEPT], within_s=30
+        )
         running.send_signal(signal.SIGKILL)
-    had = found[0].stat().st_size
     assert pull_file(hub, tmp_path).exit_code == 0
-    assert hub.ranges(FILE) == [None, f"bytes={had}-"]
+    assert hub.ranges(FILE) == [None, f"bytes={KEPT}-"]
     assert (tmp_path / "b5-model.tar").read_bytes() == CHECKPOINT
 
 
 def test_a_partial_file_that_is_not_its_beginning_ends_in_a_wrong_checksum_once(
     hub: LocalHub, tmp_path: Path
 ) -> None:
-    hub.breaks[FILE] = [("reset", 1_000_000)]
+    hub.breaks[FILE] = [("reset", BROKEN_AT)]
     pull_file(hub, tmp_path)
     (partial,) = partials(tmp_path)
     partial.write_bytes(bytes(partial.stat().st_size))
@@ -177,7 +183,7 @@ def test_a_wrong_checksum_leaves_nothing_behind(hub: LocalHub, tmp_path: Path) -
 def test_another_revision_is_not_continued_with_what_the_first_left(
     hub: LocalHub, tmp_path: Path
 ) -> None:
-    hub.breaks[FILE] = [("reset", 1_000_000)]
+    hub.breaks[FILE] = [("reset", BROKEN_AT)]
     pull_file(hub, tmp_path)
     other = CHECKPOINT[::-1]
     hub.repos["someone/Mammo-CLIP"].files[FILE] = other
@@ -205,9 +211,9 @@ def test_another_file_of_that_name_is_never_replaced(hub: LocalHub, tmp_path: Pa
 
 
 def test_two_commands_at_once_do_not_mix_their_bytes(hub: LocalHub, tmp_path: Path) -> None:
-    hub.breaks[FILE] = [("stall", 1_000_000)]
+    hub.breaks[FILE] = [("stall", BROKEN_AT)]
     words = [sys.executable, "-m", "service", "models", "pull", SOURCE, "--to", str(tmp_path)]
-    environment = {**os.environ, "HF_ENDPOINT": hub.url}
+    environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HUB_DOWNLOAD_TIMEOUT": "100"}
     with subprocess.Popen(words, env=environment, stderr=subprocess.DEVNULL) as running:
         assert hub.sent.wait(60)
         result = pull_file(hub, tmp_path)
@@ -319,6 +325,41 @@ def test_a_hub_that_does_not_answer_is_told_at_once(hub: LocalHub, tmp_path: Pat
     assert "look at the network" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("status", "token", "words"),
+    [
+        (200, "", "got an answer without its headers; look at HF_ENDPOINT"),
+        (401, "", "set HF_TOKEN"),
+        (403, TOKEN, "look at the token: it is unknown there, has run out"),
+        (429, "", "wait, or set HF_TOKEN, which allows more"),
+        (500, "", "got status 500 of 127.0.0.1:"),
+    ],
+)
+def test_an_answer_that_is_not_a_hubs_is_told(
+    hub: LocalHub, tmp_path: Path, status: int, token: str, words: str
+) -> None:
+    hub.status = status
+    result = pull_file(hub, tmp_path, HF_TOKEN=token)
+    assert result.exit_code == 1
+    assert words in result.stderr
+    assert TOKEN not in result.output
+
+
+def test_a_machine_that_is_set_offline_is_told_so(hub: LocalHub, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "service", "models", "pull", SOURCE, "--to", str(tmp_path)]
+    environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "got HF_HUB_OFFLINE, which forbids it" in done.stderr
+    assert hub.seen == []
+
+
+def test_a_name_that_no_repository_can_have_is_told(hub: LocalHub, tmp_path: Path) -> None:
+    result = pull(hub, "hf:some--one/x..y:z", "--to", str(tmp_path))
+    assert result.exit_code == 1
+    assert "expected z of some--one/x..y, got" in result.stderr
+
+
 def test_a_disk_without_room_for_the_file_is_told_before_a_byte_comes(
     hub: LocalHub, tmp_path: Path
 ) -> None:
@@ -331,7 +372,7 @@ def test_a_disk_without_room_for_the_file_is_told_before_a_byte_comes(
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux' /dev/full")
 def test_a_disk_that_runs_full_meanwhile_is_told(hub: LocalHub, tmp_path: Path) -> None:
-    hub.breaks[FILE] = [("reset", 1_000_000)]
+    hub.breaks[FILE] = [("reset", BROKEN_AT)]
     pull_file(hub, tmp_path)
     (partial,) = partials(tmp_path)
     partial.unlink()
@@ -378,20 +419,18 @@ def test_a_version_that_breaks_off_publishes_nothing_and_goes_on(
     ModelStore(root).verify(ModelStore(root).find("tiny"))
     assert [path.name for path in root.iterdir()] == ["tiny"]
     assert hub.ranges("image.onnx") == [None]
-    assert hub.ranges("text.onnx") == [None, f"bytes={size // 2}-"]
 
 
+@pytest.mark.parametrize("name", ["image.onnx", "MODEL_CARD.md"])
 def test_a_version_with_a_changed_file_is_not_published(
-    hub: LocalHub, version: ModelVersion, tmp_path: Path
+    hub: LocalHub, version: ModelVersion, tmp_path: Path, name: str
 ) -> None:
     files = hub.repos["someone/tiny"].files
-    for name in ("image.onnx", "MODEL_CARD.md"):
-        kept, files[name] = files[name], files[name][::-1]
-        result = pull_version(hub, tmp_path / "models")
-        assert result.exit_code == 1
-        assert f"{name}: expected sha256 {version.manifest.files[name]}" in result.stderr
-        assert ModelStore(tmp_path / "models").names() == []
-        files[name] = kept
+    files[name] = files[name][::-1]
+    result = pull_version(hub, tmp_path / "models")
+    assert result.exit_code == 1
+    assert f"{name}: expected sha256 {version.manifest.files[name]}" in result.stderr
+    assert ModelStore(tmp_path / "models").names() == []
 
 
 def test_a_version_that_is_there_is_not_fetched_again_and_never_replaced(
@@ -421,8 +460,9 @@ def test_a_manifest_that_is_none_is_told(hub: LocalHub, tmp_path: Path) -> None:
 
 def test_a_terminal_sees_how_far_it_is(hub: LocalHub, tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
     words = [sys.executable, "-m", "service", "models", "pull", SOURCE, "--to", str(tmp_path)]
-    environment = {**os.environ, "HF_ENDPOINT": hub.url, "TERM": "xterm", "COLUMNS": "100"}
+    environment = {**os.environ, "HF_ENDPOINT": hub.url, "TERM": "xterm"}
     subprocess.run(words, env=environment, stderr=theirs, stdout=theirs, check=True)
     os.close(theirs)
     shown = os.read(ours, 100_000).decode()

@@ -84,8 +84,9 @@ def store(which: str, tokenizer: Path, tmp_path_factory: pytest.TempPathFactory)
     folder = tmp_path_factory.mktemp(which)
     path = folder / f"{which}-model-best-epoch-7.tar"
     torch.save(checkpoint(whole_state(which), which=which), path)
-    command = [sys.executable, "-m", "training.cli", "import", str(path), "--name", which]
-    command += ["--tokenizer", str(tokenizer), "--store", str(folder / "store")]
+    command = [sys.executable, "-c", "from training.cli import app; app()", "import", str(path)]
+    command += ["--name", which, "--tokenizer", str(tokenizer)]
+    command += ["--store", str(folder / "store")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     path.unlink()

@@ -6,7 +6,7 @@ compile() {
     "${LOCKER:-pip-compile}" --quiet --generate-hashes --strip-extras --allow-unsafe --no-annotate \
         --no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links "$@"
 }
-compile --extra cpu -o requirements/cpu.lock pyproject.toml requirements/build.in
-compile --extra gpu -c requirements/cpu.lock -o requirements/gpu.lock pyproject.toml requirements/build.in
+compile --extra cpu --extra hub -o requirements/cpu.lock pyproject.toml requirements/build.in
+compile --extra gpu --extra hub -c requirements/cpu.lock -o requirements/gpu.lock pyproject.toml requirements/build.in
 compile -o requirements/demo.lock requirements/demo.in
-compile --extra cpu --extra dev -c requirements/cpu.lock -o requirements/dev.lock pyproject.toml requirements/build.in requirements/demo.in
+compile --extra cpu --extra hub --extra dev -c requirements/cpu.lock -o requirements/dev.lock pyproject.toml requirements/build.in requirements/demo.in

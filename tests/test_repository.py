@@ -49,6 +49,14 @@ def test_the_serving_install_holds_no_torch(name: str):
     assert {"torch", "timm", "transformers", "lightning"}.isdisjoint(packages)
 
 
+@pytest.mark.parametrize("name", ["cpu.lock", "gpu.lock"])
+def test_the_serving_install_can_fetch_models(name: str):
+    extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    wanted = {re.split("[<>=]", requirement)[0] for requirement in extra["hub"]}
+    packages = re.findall(r"^([a-z0-9._-]+)==", (ROOT / "requirements" / name).read_text(), re.M)
+    assert wanted <= set(packages)
+
+
 @pytest.mark.parametrize(("name", "package"), [("cpu", "onnxruntime"), ("gpu", "onnxruntime-gpu")])
 def test_a_serving_install_has_exactly_one_onnx_runtime(name: str, package: str):
     text = (ROOT / "requirements" / f"{name}.lock").read_text()

@@ -1,13 +1,18 @@
 """A licence that forbids serving: its model runs on the operator's word, and answers say so."""
 
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
 from service.catalog import Catalog
+from service.cli import app
 from tests.service.live import Live, files, four_views, live, problem, view
 from tests.tiny_model import make_tiny_model
 
@@ -130,3 +135,32 @@ def test_an_accepted_model_is_not_named_as_unserved(
 ) -> None:
     Catalog(models, accepted=("closed",)).log_refused()
     assert caplog.messages == []
+
+
+def test_the_command_line_says_it_below_its_tables(accepted: Live, tmp_path: Path) -> None:
+    path = tmp_path / "lcc.dcm"
+    path.write_bytes(view())
+    for model, told in (("closed", True), ("open", False)):
+        words = ["classify", str(path), "--url", accepted.serving.url, "--model", model]
+        result = CliRunner().invoke(app, words, env={"COLUMNS": "200", "NO_COLOR": "1"})
+        assert result.exit_code == 0, result.output
+        assert ("licence, No-Serving-1, forbids serving" in result.stdout) is told
+
+
+def test_a_worker_on_its_own_says_why_it_serves_nothing(tmp_path: Path) -> None:
+    make_tiny_model(tmp_path, name="closed", serving=False)
+    result = subprocess.run(
+        [sys.executable, "-m", "service", "worker"],
+        env={
+            **os.environ,
+            "MAMMO_MODELS": str(tmp_path),
+            "MAMMO_REDIS_URL": "redis://127.0.0.1:1/0",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert result.stderr.count("not served: the licence of closed/1") == 1
+    assert SETTING in result.stderr

@@ -8,7 +8,7 @@ import numpy as np
 import typer
 
 from model_store.store import ModelStore, StoreError
-from training import cli_data, cli_evaluate, cli_factor, cli_import, cli_pretrain
+from training import cli_data, cli_evaluate, cli_factor, cli_import, cli_pretrain, cli_variant
 
 app = typer.Typer(help="Train and measure models. Research use only.", no_args_is_help=True)
 app.add_typer(cli_data.app, name="data")
@@ -16,6 +16,7 @@ app.add_typer(cli_evaluate.app, name="evaluate")
 app.add_typer(cli_factor.app)  # factor
 app.add_typer(cli_import.app)  # import
 app.add_typer(cli_pretrain.app)  # pretrain
+app.add_typer(cli_variant.app)  # variant
 
 WORK, MADE = Path("build/demo"), Path("build/models")
 

@@ -132,7 +132,7 @@ def _describe(
     (staging / CARD).write_text(card + source.file(CARD).read_text("utf-8"), encoding="utf-8")
     names = (*FILES, FACTOR) if was.factor else FILES
     made_by = was.made_by | {
-        "variant": str(kind),
+        "precision": str(kind),
         "variant_of": source.key,
         "variant_of_digest": source.digest,
         "variant_onnxruntime": package_version("onnxruntime"),

@@ -1,6 +1,7 @@
 """`make bench`: every figure of DESIGN.md section 7 that this version reaches, measured in one run.
 
-`python -m bench throughput render` runs only those named.
+`python -m bench throughput render` runs only those named, `python -m bench towers:b2` one of them
+with its argument.
 """
 
 import importlib
@@ -9,21 +10,22 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-PARTS = ("render", "decode", "uploads", "throughput", "responsiveness", "training")
+PARTS = ("render", "decode", "uploads", "throughput", "responsiveness", "training", "towers")
 
 
 def main() -> None:
     """Run the parts named on the command line, or all, and print one table each."""
     wanted = sys.argv[1:] or list(PARTS)
-    unknown = sorted(set(wanted) - set(PARTS))
+    unknown = sorted({one.partition(":")[0] for one in wanted} - set(PARTS))
     if unknown:
         raise SystemExit(f"no benchmark called {', '.join(unknown)}; there are {', '.join(PARTS)}")
-    for name in wanted:
+    for one in wanted:
+        name, _, argument = one.partition(":")
         module = importlib.import_module(f"bench.{name}")
         table = Table(
             "what", "value", "unit", "target", "note", title=module.__doc__.split("\n")[0]
         )
-        for row in module.run():
+        for row in module.run(argument) if argument else module.run():
             table.add_row(row.name, f"{row.value:.3g}", row.unit, row.target, row.note)
         Console(width=140).print(table)
 

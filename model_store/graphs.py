@@ -1,8 +1,10 @@
 """ONNX graphs of a version: opened as sessions, and held to what the manifest says of them.
 
-The only file that imports onnxruntime.
+The only file of model_store that imports onnxruntime. How a session shall run is decided in
+providers.py.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -12,12 +14,27 @@ from model_store.arrays import F32
 from model_store.cores import usable_cores
 from model_store.errors import GraphMismatch
 from model_store.manifest import FACTOR, Factor, Manifest, TensorSpec
+from model_store.providers import (
+    ENVIRONMENT,
+    NOT_STARTED,
+    ON_GPU,
+    ORT_NAMES,
+    Execution,
+    Host,
+    Plan,
+    Provider,
+    ProviderUnavailable,
+    SessionSettings,
+    cuda_devices,
+    engine_folder,
+    plan_for,
+    provider_list,
+)
 from model_store.store import ModelVersion
 
 IMAGE, IDS, MASK = "image", "input_ids", "attention_mask"
 EMBEDDING, FEATURES, TEXT_EMBEDDING = "embedding", "features", "text_embedding"
 CHANNEL_EMBEDDINGS = "channel_embeddings"
-LOG_ERRORS_ONLY = 3
 Expected = tuple[Sequence[TensorSpec], str, tuple[int | None, ...]]
 """Specs to look in, data type, and shape with None for what is free."""
 _DTYPES = {
@@ -34,6 +51,12 @@ class Session(Protocol):
     def run(self, output_names: list[str], input_feed: Mapping[str, Any]) -> list[F32]:
         """Values of the named outputs."""
 
+    def io_binding(self) -> Any:
+        """What a pass takes in and gives out, bound to places; for one pass."""
+
+    def run_with_iobinding(self, iobinding: Any) -> None:
+        """Compute the outputs that are bound."""
+
     def get_inputs(self) -> list[Any]:
         """Tensors that go in: name, type, shape."""
 
@@ -44,38 +67,56 @@ class Session(Protocol):
         """Where it runs, best first."""
 
 
-def execution_providers() -> list[str | tuple[str, dict[str, str]]]:
-    """CUDA where onnxruntime-gpu is installed, then the CPU. The one place that chooses.
-
-    TF32 is off: it keeps 10 bits of mantissa, and a golden check could not tell it from a fault.
-    """
-    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-        cuda = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
-        return [("CUDAExecutionProvider", cuda), "CPUExecutionProvider"]
-    return ["CPUExecutionProvider"]
+def plan_here(execution: Execution) -> Plan:
+    """The plan on this machine. Raises ProviderUnavailable."""
+    offered = tuple(onnxruntime.get_available_providers())
+    return plan_for(execution, Host(offered=offered, devices=cuda_devices()))
 
 
-def open_session(version: ModelVersion, name: str, *, threads: int) -> Session:
+def open_session(version: ModelVersion, name: str, *, threads: int, plan: Plan) -> Session:
     """A session on one graph of the version; `threads` = 0 takes all usable cores.
 
-    GraphMismatch where it cannot be loaded or its tensors are not those of the manifest.
+    GraphMismatch where it cannot be loaded or its tensors are not those of the manifest,
+    ProviderUnavailable where ONNX Runtime silently took a slower provider than the plan's.
     """
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or usable_cores()
-    options.inter_op_num_threads = 1
-    options.log_severity_level = LOG_ERRORS_ONLY
+    _prepare(plan, version)
+    providers = provider_list(plan, name, version)
     path = version.file(name)
     try:
         session: Session = onnxruntime.InferenceSession(
-            path, options, providers=execution_providers()
+            path, _session_options(threads), providers=providers
         )
     except Exception as error:  # ONNX Runtime's errors share no narrower base
         reason = str(error).replace(str(path), name)
         raise GraphMismatch(
             version.key, name, expected="a graph that ONNX Runtime loads", got=reason
         ) from error
+    first = providers[0] if isinstance(providers[0], str) else providers[0][0]
+    if session.get_providers()[0] != first:
+        left = tuple(one for one, called in ORT_NAMES.items() if called in session.get_providers())
+        raise ProviderUnavailable(plan.provider, usable=left, reason=NOT_STARTED)
     _check_signature(version, name, session)
     return session
+
+
+def _session_options(threads: int) -> Any:
+    settings, options = SessionSettings(), onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or usable_cores()
+    options.inter_op_num_threads = settings.inter_op_threads
+    options.enable_cpu_mem_arena = settings.cpu_arena
+    options.log_severity_level = settings.log_severity
+    return options
+
+
+def _prepare(plan: Plan, version: ModelVersion) -> None:
+    """What NVIDIA's libraries need before a session: their files found, TF32 off, a folder."""
+    if plan.provider not in ON_GPU:
+        return
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    onnxruntime.preload_dlls()  # CUDA and cuDNN of pip's nvidia packages, where they are installed
+    if plan.provider is Provider.TENSORRT and plan.engines is not None:
+        engine_folder(plan.engines, version).mkdir(parents=True, exist_ok=True)
 
 
 def check_contract(version: ModelVersion) -> None:

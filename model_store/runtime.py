@@ -3,7 +3,9 @@
 Knows nothing of queues, prompts or scores.
 """
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Self
 
 import numpy as np
@@ -18,14 +20,16 @@ from model_store.graphs import (
     EMBEDDING,
     FEATURES,
     IDS,
-    IMAGE,
     MASK,
     TEXT_EMBEDDING,
     Session,
     check_contract,
     open_session,
+    plan_here,
 )
 from model_store.manifest import FACTOR, Factor, Manifest
+from model_store.passes import ImagePasses
+from model_store.providers import Execution, Plan, Provider, ProviderUnavailable
 from model_store.store import ModelVersion, verify_files
 from model_store.text import Tokenizer
 
@@ -35,13 +39,14 @@ __all__ = [
     "GraphMismatch",
     "LicenceNotAccepted",
     "ModelRuntime",
+    "ProviderUnavailable",
     "check_licence",
     "usable_cores",
 ]
 
-CPU_BATCH, GPU_BATCH = 1, 16
-"""Images a pass. A CPU gains nothing from more and pays with memory: EfficientNet-B5 at
-1520 x 912 on 2 cores took 0.92 s an image alone and 1.04 s in eights, at 1.2 GB each."""
+logger = logging.getLogger(__name__)
+
+UNASKED = Execution()
 TEXT_BATCH = 16
 """Sentences a pass: sixteen of 16 tokens took 151 ms, one 21 ms (BERT base, 2 cores)."""
 
@@ -60,16 +65,18 @@ class ModelRuntime:
         image: Session,
         text: Session,
         tokenizer: Tokenizer,
+        plan: Plan,
         factor: Session | None = None,
         image_batch: int | None = None,
     ) -> None:
         self.version = version
+        self.plan = plan
         self._image = image
+        self._passes = ImagePasses(image, plan)
         self._text = text
         self._factor = factor
         self._tokenizer = tokenizer
-        on_gpu = image.get_providers()[0] != "CPUExecutionProvider"
-        self.preferred_batch = image_batch or (GPU_BATCH if on_gpu else CPU_BATCH)
+        self.preferred_batch = image_batch or plan.batch
         """Images that go through the graph together; longer calls are cut into such pieces."""
 
     @classmethod
@@ -81,30 +88,55 @@ class ModelRuntime:
         verify: bool = True,
         accept_licences: frozenset[str] = frozenset(),
         image_batch: int | None = None,
+        execution: Execution = UNASKED,
     ) -> Self:
         """Open the sessions; with `verify`, check every file's digest and the golden file first.
 
         `threads` work on one pass, 0 = all usable cores. `accept_licences` = names of models
-        whose licence forbids serving and whose terms the operator has accepted.
-        Raises LicenceNotAccepted, CorruptModel, GraphMismatch or GoldenMismatch.
+        whose licence forbids serving and whose terms the operator has accepted. Fixed sizes of the
+        plan are warmed up. Raises LicenceNotAccepted, CorruptModel, GraphMismatch, GoldenMismatch,
+        and ProviderUnavailable where `execution` names one that does not run here.
         """
+        plan = plan_here(execution)
         check_licence(version, accept_licences)
         check_contract(version)
         if verify:
             verify_files(version)
-        runtime = cls(
-            version,
-            image=open_session(version, "image.onnx", threads=threads),
-            text=open_session(version, "text.onnx", threads=threads),
-            tokenizer=_tokenizer(version),
-            factor=open_session(version, FACTOR, threads=threads)
-            if version.manifest.factor
-            else None,
-            image_batch=image_batch,
-        )
+        try:
+            runtime = cls._opened(version, plan, threads=threads, image_batch=image_batch)
+        except ProviderUnavailable as error:
+            if execution.provider is not Provider.AUTO:
+                raise
+            logger.warning("%s runs on the CPU: %s", version.key, error)
+            plan = plan_here(replace(execution, provider=Provider.CPU))
+            runtime = cls._opened(version, plan, threads=threads, image_batch=image_batch)
+        runtime._warm_up()
         if verify:
             runtime.check_golden()
         return runtime
+
+    @classmethod
+    def _opened(
+        cls, version: ModelVersion, plan: Plan, *, threads: int, image_batch: int | None
+    ) -> Self:
+        def opened(name: str) -> Session:
+            return open_session(version, name, threads=threads, plan=plan)
+
+        return cls(
+            version,
+            image=opened("image.onnx"),
+            text=opened("text.onnx"),
+            tokenizer=_tokenizer(version),
+            plan=plan,
+            factor=opened(FACTOR) if version.manifest.factor else None,
+            image_batch=image_batch,
+        )
+
+    def _warm_up(self) -> None:
+        recipe = self.manifest.recipe
+        self._passes.warm_up((recipe.height_px, recipe.width_px))
+        if self.batch_sizes:
+            self.preferred_batch = min(self.preferred_batch, self.batch_sizes[-1])
 
     @property
     def manifest(self) -> Manifest:
@@ -115,6 +147,11 @@ class ModelRuntime:
     def providers(self) -> list[str]:
         """Where the image graph runs, ONNX Runtime's names, best first."""
         return list(self._image.get_providers())
+
+    @property
+    def batch_sizes(self) -> tuple[int, ...]:
+        """Fixed sizes that passes are padded to, ascending; () = as they come."""
+        return self._passes.sizes
 
     def embed_images(self, canvases: U8) -> F32:
         """(N, H, W) uint8 canvases of the recipe's size -> (N, D) float32, L2-normalised.
@@ -127,10 +164,7 @@ class ModelRuntime:
     def run_images(self, canvases: U8, *, outputs: Sequence[str]) -> dict[str, F32]:
         """The named outputs of the image graph, (N, ...) float32 each; others are not copied."""
         self._check_canvases(canvases)
-        pieces = [
-            self._image.run(list(outputs), {IMAGE: np.ascontiguousarray(piece)})
-            for piece in _pieces(canvases, self.preferred_batch)
-        ]
+        pieces = list(self._passes.run(canvases, outputs, most=self.preferred_batch))
         shapes = {spec.name: spec.shape for spec in self.manifest.image_outputs}
         return {
             name: _joined([piece[i] for piece in pieces], shapes[name])
@@ -239,8 +273,8 @@ class ModelRuntime:
 
 def check_licence(version: ModelVersion, accepted: frozenset[str]) -> None:
     """LicenceNotAccepted where the terms forbid serving and the model's name is not accepted."""
-    licence = version.manifest.licence
-    if not licence.serving and version.manifest.name not in accepted:
+    if not version.manifest.may_be_served(accepted):
+        licence = version.manifest.licence
         raise LicenceNotAccepted(version.key, licence=licence.name, terms=licence.terms)
 
 
@@ -252,11 +286,6 @@ def _tokenizer(version: ModelVersion) -> Tokenizer:
         raise CorruptModel(
             version.key, path.name, expected="a tokenizer", got=str(error)
         ) from error
-
-
-def _pieces(canvases: U8, size: int) -> Iterator[U8]:
-    for start in range(0, len(canvases), size):
-        yield canvases[start : start + size]
 
 
 def _joined(pieces: list[F32], shape: Sequence[int | str]) -> F32:

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 import model_store
+from model_store.providers import Provider
 
 ENV_PREFIX = "MAMMO_"
 MIB = 1024 * 1024
@@ -71,6 +72,16 @@ class Settings(BaseSettings):
         ge=0,
         le=1024,
         description="Threads of one worker's model sessions; 0 is all cores.",
+    )
+    provider: Provider = Field(
+        default=Provider.AUTO,
+        description="Where models run: auto, cpu, cuda or tensorrt. auto is CUDA where it is "
+        "installed and a device is there, else the CPU; one that is named must be available.",
+    )
+    engine_cache: Path | None = Field(
+        default=None,
+        description="Folder where TensorRT keeps its engines, one folder a model digest. "
+        "Unset: engines below MAMMO_DATA.",
     )
     decode_processes: int = Field(
         default=0, ge=0, le=256, description="Child processes that decode DICOM; 0 is one a core."
@@ -140,12 +151,12 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("redis_url", "model", mode="before")
+    @field_validator("redis_url", "model", "engine_cache", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return None if value == "" else value
 
-    @field_validator("log_level", mode="before")
+    @field_validator("log_level", "provider", mode="before")
     @classmethod
     def _any_case(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
@@ -184,6 +195,11 @@ class Settings(BaseSettings):
     def uploads(self) -> Path:
         """Where a request's files lie while it runs."""
         return self.data / "uploads"
+
+    @property
+    def engines(self) -> Path:
+        """Where TensorRT keeps its engines."""
+        return self.engine_cache or self.data / "engines"
 
     def environment(self) -> dict[str, str]:
         """These settings as MAMMO_ variables: how a worker process is given them."""

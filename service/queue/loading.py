@@ -3,6 +3,7 @@
 import logging
 
 from model_store.errors import LicenceNotAccepted
+from model_store.providers import Execution
 from model_store.runtime import ModelRuntime
 from model_store.store import ModelStore, ModelVersion, StoreError
 from service.queue.batching import Served
@@ -34,7 +35,11 @@ def load_models(settings: Settings) -> list[Served]:
     """Every version that loads and reproduces its golden file; the others are logged.
 
     Those whose licence is not accepted at level debug only: see Catalog.log_refused.
+    Raises ProviderUnavailable: where one is asked for by name, another would hide a fault.
     """
+    execution = Execution(
+        provider=settings.provider, max_batch=settings.max_batch, engines=settings.engines
+    )
     loaded: list[Served] = []
     for version in served_versions(settings):
         try:
@@ -42,6 +47,7 @@ def load_models(settings: Settings) -> list[Served]:
                 version,
                 threads=settings.worker_threads,
                 accept_licences=frozenset(settings.accept_licence),
+                execution=execution,
             )
         except LicenceNotAccepted as error:
             logger.debug("not loaded: %s", error)  # whoever started the worker has said it
@@ -49,14 +55,23 @@ def load_models(settings: Settings) -> list[Served]:
         except StoreError as error:
             logger.error("not served: %s", error)
             continue
-        recipe = version.manifest.recipe
-        loaded.append(
-            Served(
-                key=version.key,
-                digest=version.digest,
-                shape=(recipe.height_px, recipe.width_px),
-                executor=runtime,
-                look=looker(runtime),
-            )
-        )
+        loaded.append(_served(runtime))
     return loaded
+
+
+def _served(runtime: ModelRuntime) -> Served:
+    version = runtime.version
+    logger.info(
+        "%s runs on %s, %s a pass",
+        version.key,
+        ", ".join(runtime.providers),
+        " or ".join(map(str, runtime.batch_sizes or (runtime.preferred_batch,))),
+    )
+    recipe = version.manifest.recipe
+    return Served(
+        key=version.key,
+        digest=version.digest,
+        shape=(recipe.height_px, recipe.width_px),
+        executor=runtime,
+        look=looker(runtime),
+    )

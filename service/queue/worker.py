@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from types import FrameType
 from typing import Any
 
+from model_store.providers import ProviderUnavailable
 from service import logs
 from service.queue.batching import ExecutorBroken, Served, isolated, pieces
 from service.queue.heartbeat import Heartbeat
@@ -214,7 +215,11 @@ def run_worker(settings: Settings) -> int:
         logger.error("a worker needs MAMMO_REDIS_URL: the queue it shall work for")
         return 2
     stop = stop_on_signals()
-    models = load_models(settings)
+    try:
+        models = load_models(settings)
+    except ProviderUnavailable as error:
+        logger.error("MAMMO_PROVIDER: %s", error)
+        return 2
     if not models:
         logger.error("no model below %s could be loaded", settings.models)
         return 1

@@ -1,14 +1,12 @@
-"""Graphs that are not what their manifest says, and where they run."""
+"""Graphs that are not what their manifest says."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import onnx
-import onnxruntime
 import pytest
 
 from model_store.errors import GraphMismatch
-from model_store.graphs import execution_providers
 from model_store.manifest import Manifest, TensorSpec
 from model_store.runtime import ModelRuntime
 from model_store.store import ModelVersion
@@ -88,15 +86,3 @@ def test_a_manifest_of_another_size_than_the_graph_is_refused(tmp_path: Path) ->
     changed = _with_manifest(version, image_outputs=(version.manifest.image_outputs[0], shape))
     with pytest.raises(GraphMismatch, match=r"output features: expected float32 \('n', 9, 4, 3\)"):
         ModelRuntime.load(changed, threads=1, verify=False)
-
-
-def test_cuda_goes_first_where_it_is_installed_without_tf32(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    assert execution_providers() == ["CPUExecutionProvider"]
-    installed = ["CUDAExecutionProvider", "CPUExecutionProvider"]
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: installed)
-    cuda, cpu = execution_providers()
-    assert cuda[0] == "CUDAExecutionProvider"
-    assert cuda[1]["use_tf32"] == "0"
-    assert cpu == "CPUExecutionProvider"

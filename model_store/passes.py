@@ -1,0 +1,79 @@
+"""Passes of the image graph: padded to a fixed size, bound to the device, cut again.
+
+Knows nothing of onnxruntime itself: it is given a session.
+"""
+
+import bisect
+import logging
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from model_store.arrays import F32, U8
+from model_store.graphs import EMBEDDING, IMAGE, Session
+from model_store.providers import Plan
+
+logger = logging.getLogger(__name__)
+
+
+class ImagePasses:
+    """An image graph run by a plan. Calls may come from several threads."""
+
+    def __init__(self, session: Session, plan: Plan) -> None:
+        self._session = session
+        self._run = _bound if plan.bound else _plain
+        self.sizes = plan.sizes
+        """Images that a pass may hold, ascending; () = as many as it is given."""
+
+    def warm_up(self, shape: tuple[int, int]) -> None:
+        """Run each fixed size once on black canvases of `shape` (H, W).
+
+        A size that fails, and all above it, are given up: a device without the memory for sixteen
+        images serves eight. What the smallest size raises is raised.
+        """
+        for index, size in enumerate(self.sizes):
+            try:
+                self._run(self._session, np.zeros((size, *shape), np.uint8), (EMBEDDING,))
+            except Exception as error:  # ONNX Runtime's errors share no narrower base
+                if index == 0:
+                    raise
+                logger.warning("no passes of %d images: %s", size, type(error).__name__)
+                self.sizes = self.sizes[:index]
+                return
+
+    def run(self, canvases: U8, outputs: Sequence[str], *, most: int) -> Iterator[list[F32]]:
+        """(N, H, W) in passes of at most `most` images -> of each pass the named outputs.
+
+        A pass is filled up to the next fixed size with its last canvas, which the graph takes as
+        surely as the others, and the rows of those are cut off again.
+        """
+        if self.sizes:
+            most = min(most, self.sizes[-1])
+        for start in range(0, len(canvases), most):
+            piece = np.ascontiguousarray(canvases[start : start + most])
+            found = self._run(self._session, self._filled(piece), outputs)
+            yield [values[: len(piece)] for values in found]
+
+    def _filled(self, piece: U8) -> U8:
+        if not self.sizes:
+            return piece
+        size = self.sizes[bisect.bisect_left(self.sizes, len(piece))]
+        if size == len(piece):
+            return piece
+        return np.concatenate([piece, np.repeat(piece[-1:], size - len(piece), axis=0)])
+
+
+def _plain(session: Session, canvases: U8, outputs: Sequence[str]) -> list[F32]:
+    return session.run(list(outputs), {IMAGE: canvases})
+
+
+def _bound(session: Session, canvases: U8, outputs: Sequence[str]) -> list[F32]:
+    """Canvases go up once, at binding; what is not bound is not computed or stays on the device."""
+    binding = session.io_binding()
+    binding.bind_cpu_input(IMAGE, canvases)
+    for name in outputs:
+        binding.bind_output(name)
+    binding.synchronize_inputs()
+    session.run_with_iobinding(binding)
+    copied: list[F32] = binding.copy_outputs_to_cpu()
+    return copied

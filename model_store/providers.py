@@ -16,7 +16,7 @@ FIXED_SIZES = (1, 2, 4, 8, 16)
 """Images a pass on a GPU. cuDNN looks for an algorithm, and TensorRT for tactics, once a shape."""
 IMAGE_GRAPH = "image.onnx"
 PRECISION, HALF = "precision", "fp16"
-"""`made_by` of a version whose graphs are in half precision; `mammoserve-train variant` writes it."""
+"""`made_by` of a version whose graphs are in half precision: `mammoserve-train variant`."""
 ENVIRONMENT = {"NVIDIA_TF32_OVERRIDE": "0"}
 """TF32 has 10 bits of mantissa: a golden check could not tell it from a fault. TensorRT's provider
 has no option for it (onnxruntime issue 26029), NVIDIA's libraries read this variable."""

@@ -67,8 +67,7 @@ def recognise_own(path: Path, stored: Mapping[str, Any]) -> Own | None:
     UnknownLayout where it does not come with the run's settings.
     """
     if MARK in stored:
-        settings = _settings_beside(path)
-        return _own(path, stored, settings, step=None)
+        return _own(path, stored, _settings_beside(path), step=None)
     inside = stored.get("state_dict")
     if not isinstance(inside, Mapping) or INSIDE + MARK not in inside:
         return None
@@ -90,7 +89,8 @@ def _own(
 def _settings_beside(path: Path) -> Mapping[str, Any]:
     """The settings that `pretrain` wrote into the folder of model.pt."""
     run = path.with_name(RUN)
-    settings = json.loads(run.read_text(encoding="utf-8")).get(SETTINGS) if run.is_file() else None
+    told: dict[str, Any] = json.loads(run.read_text(encoding="utf-8")) if run.is_file() else {}
+    settings = told.get(SETTINGS)
     if not isinstance(settings, Mapping):
         raise UnknownLayout(
             path,

@@ -66,7 +66,10 @@ HARMLESS: dict[str, Callable[..., object]] = {
     "numpy.core.multiarray.scalar": Inert,
     "numpy._core.multiarray.scalar": Inert,
 }
-ALLOWED = [(Inert, name) for name in INERT] + [(kind, name) for name, kind in HARMLESS.items()]
+ALLOWED: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+    *((Inert, name) for name in INERT),
+    *((kind, name) for name, kind in HARMLESS.items()),
+]
 
 
 def read_checkpoint(path: Path) -> Mapping[str, Any]:

@@ -15,7 +15,6 @@ HEAD_WIDTH = 64  # of attention, in every BERT and ModernBERT that was published
 BERT, MODERNBERT = "embeddings.word_embeddings.weight", "embeddings.tok_embeddings.weight"
 WORDS = {BERT: "BERT", MODERNBERT: "ModernBERT"}
 """The table of words by which each base is known."""
-SPECIAL = ("pad_token_id", "bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id")
 
 
 def text_architecture(given: Mapping[str, Tensor], prefix: str) -> PretrainedConfig:
@@ -68,5 +67,9 @@ def _modernbert(shapes: _Shapes) -> PretrainedConfig:
         num_hidden_layers=shapes.layers("layers."),
         num_attention_heads=width // HEAD_WIDTH,
         intermediate_size=shapes["layers.0.mlp.Wo.weight"][1],
-        **dict.fromkeys(SPECIAL),  # ids of special tokens are the tokenizer's matter
+        pad_token_id=None,  # special tokens are the tokenizer's matter
+        bos_token_id=None,
+        eos_token_id=None,
+        cls_token_id=None,
+        sep_token_id=None,
     )

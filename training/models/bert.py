@@ -95,7 +95,10 @@ def _architecture_in(folder: Path) -> transformers.PretrainedConfig:
             f"{folder} holds no {CONFIG}: expected the folder of a BERT-family model as "
             "transformers saves it"
         )
-    return transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+    found: transformers.PretrainedConfig = transformers.AutoConfig.from_pretrained(
+        folder, local_files_only=True
+    )
+    return found
 
 
 def _without_pooler(net: Any) -> Any:

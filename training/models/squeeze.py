@@ -10,7 +10,7 @@ from timm.models._efficientnet_blocks import SqueezeExcite
 from torch import Tensor
 
 
-class AxisSqueeze(SqueezeExcite):  # type: ignore[misc]  # timm has no types
+class AxisSqueeze(SqueezeExcite):
     """timm's, under the same names."""
 
     def forward(self, x: Tensor) -> Tensor:

@@ -126,7 +126,8 @@ def _embedded(runtime: ModelRuntime, images: Sequence[U8], *, say: Say) -> F32:
 
 def _distance(first: F32, second: F32) -> NDArray[np.float64]:
     """(N,) 1 - cosine of rows of length 1."""
-    return 1 - (first.astype(np.float64) * second).sum(axis=1)
+    distance: NDArray[np.float64] = 1 - (first.astype(np.float64) * second).sum(axis=1)
+    return distance
 
 
 def _auc(labels: NDArray[np.bool_], order: NDArray[np.float64]) -> float:

@@ -46,6 +46,8 @@ PRECISE = (
 def to_fp16(source: Path, target: Path) -> None:
     """Inputs and outputs keep their types."""
     model = onnx.load(source)
+    for number, node in enumerate(model.graph.node):
+        node.name = f"{node.op_type}_{number}"  # casts are named after nodes, and names repeat
     converted = convert_float_to_float16(
         model, keep_io_types=True, op_block_list=[*DEFAULT_OP_BLOCK_LIST, *PRECISE]
     )

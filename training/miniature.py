@@ -57,7 +57,7 @@ class MiniatureConfig(Frozen):
     train_studies: int = Field(default=120, ge=3)
     validation_studies: int = Field(default=40, ge=1)
     test_studies: int = Field(default=140, ge=1)
-    epochs: int = Field(default=12, ge=1)
+    epochs: int = Field(default=8, ge=1)
     batch: int = Field(default=20, ge=2)
     learning_rate: float = Field(default=3e-4, gt=0)
     targets: tuple[str, ...] = ("mass", "architectural distortion", "density")

@@ -4,7 +4,7 @@ SERVE := .venv
 DEV := .venv-dev
 PIP := -m pip --disable-pip-version-check --quiet
 
-.PHONY: install demo serve test check bench train clean lock help
+.PHONY: install demo serve test check bench train import clean lock help
 
 help:            ## this list
 	@grep -E '^[a-z]+: .*##' Makefile | sed -E 's/:.*## */\t/'
@@ -43,6 +43,8 @@ bench: $(DEV)/.ready  ## speed and memory, as ratios in one run
 	$(DEV)/bin/python -m bench $(ARGS)
 train: $(DEV)/.ready  ## make the demo model again from nothing (over an hour on 2 cores)
 	$(DEV)/bin/mammoserve-train demo $(ARGS)
+import: $(DEV)/.ready  ## a published checkpoint into build/models: make import FILE=x.tar NAME=mammo-clip-b5 TOKENIZER=folder
+	$(DEV)/bin/mammoserve-train import $(FILE) --name $(NAME) --tokenizer $(TOKENIZER) $(ARGS)
 lock: $(DEV)/.ready  ## compile the hashed lock files
 	$(DEV)/bin/python $(PIP) install pip-tools
 	LOCKER=$(DEV)/bin/pip-compile requirements/lock.sh

@@ -87,6 +87,20 @@ def read_weights(path: Path) -> dict[str, NDArray[Any]]:
     }
 
 
+def widen(model: onnx.ModelProto) -> None:
+    """Undo `half_weights`, in place: float16 initializers and their Casts become float32 ones."""
+    graph = model.graph
+    casts = {node.input[0]: node for node in graph.node if node.output[0].endswith(WIDENED)}
+    for tensor in graph.initializer:
+        if tensor.name not in casts:
+            continue
+        wide = numpy_helper.to_array(tensor).astype(np.float32)
+        tensor.CopyFrom(numpy_helper.from_array(wide, casts[tensor.name].output[0]))
+    kept = [node for node in graph.node if not node.output[0].endswith(WIDENED)]
+    del graph.node[:]
+    graph.node.extend(kept)
+
+
 def _tidy(model: Any, weights: set[str]) -> None:
     """Inline the exporter's functions and fold what is constant, but nothing that is a weight."""
 

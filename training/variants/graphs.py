@@ -25,6 +25,7 @@ from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_floa
 
 from model_store.arrays import U8
 from model_store.graphs import IMAGE
+from training.onnx_graph import widen
 
 PRECISE = (
     "ReduceMean",
@@ -45,9 +46,7 @@ PRECISE = (
 
 def to_fp16(source: Path, target: Path) -> None:
     """Inputs and outputs keep their types."""
-    model = onnx.load(source)
-    for number, node in enumerate(model.graph.node):
-        node.name = f"{node.op_type}_{number}"  # casts are named after nodes, and names repeat
+    model = _plain(source)
     converted = convert_float_to_float16(
         model, keep_io_types=True, op_block_list=[*DEFAULT_OP_BLOCK_LIST, *PRECISE]
     )
@@ -56,8 +55,9 @@ def to_fp16(source: Path, target: Path) -> None:
 
 def image_to_int8(source: Path, target: Path, canvases: U8, *, scratch: Path) -> None:
     """Static quantisation of the convolutions; canvases (n, H, W) set the ranges."""
-    prepared = scratch / "prepared.onnx"
-    quant_pre_process(source, prepared, skip_symbolic_shape=True)
+    plain, prepared = scratch / "plain.onnx", scratch / "prepared.onnx"
+    onnx.save(_plain(source), plain)
+    quant_pre_process(plain, prepared, skip_symbolic_shape=True)
     quantize_static(
         prepared,
         target,
@@ -73,9 +73,22 @@ def image_to_int8(source: Path, target: Path, canvases: U8, *, scratch: Path) ->
 
 def text_to_int8(source: Path, target: Path, *, scratch: Path) -> None:
     """Dynamic quantisation of the matrix products."""
-    prepared = scratch / "prepared-text.onnx"
-    quant_pre_process(source, prepared, skip_symbolic_shape=True)
+    plain, prepared = scratch / "plain-text.onnx", scratch / "prepared-text.onnx"
+    onnx.save(_plain(source), plain)
+    quant_pre_process(plain, prepared, skip_symbolic_shape=True)
     quantize_dynamic(prepared, target, weight_type=QuantType.QInt8, per_channel=True)
+
+
+def _plain(source: Path) -> onnx.ModelProto:
+    """The graph with float32 weights and a name of its own for every node.
+
+    Both tools name what they put in after nodes, and the exporter's names repeat.
+    """
+    model = onnx.load(source)
+    widen(model)
+    for number, node in enumerate(model.graph.node):
+        node.name = f"{node.op_type}_{number}"
+    return model
 
 
 class _Canvases(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types

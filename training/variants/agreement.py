@@ -53,13 +53,13 @@ class Agreement:
         """What lies beyond the bounds, in words."""
         found = []
         for name, value in (("image", self.image_cosine), ("text", self.text_cosine)):
-            if value > bounds.cosine:
+            if not value <= bounds.cosine:
                 found.append(f"1 - cosine of {name} embeddings {value:.2e} > {bounds.cosine:.0e}")
         for finding, share in self.flips.items():
-            if share > bounds.flips:
+            if not share <= bounds.flips:
                 found.append(f"{share:.1%} of pairs of {finding} change rank > {bounds.flips:.0%}")
         for finding, (source, variant) in self.auc.items():
-            if source - variant > bounds.auc:
+            if not source - variant <= bounds.auc:
                 found.append(
                     f"AUC of {finding} {source:.3f} -> {variant:.3f}, allowed {bounds.auc}"
                 )
@@ -131,7 +131,7 @@ def _distance(first: F32, second: F32) -> NDArray[np.float64]:
 
 
 def _auc(labels: NDArray[np.bool_], order: NDArray[np.float64]) -> float:
-    return float(auc_statistic(labels, order)(np.ones(len(labels))))
+    return float(auc_statistic(labels, order)(np.ones((1, len(labels))))[0])
 
 
 def _flips(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:

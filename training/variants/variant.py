@@ -15,7 +15,12 @@ from model_store.store import MANIFEST, ModelStore, ModelVersion, sha256_of
 from training.data.canvas_set import CanvasSet
 from training.progress import Say
 from training.variants.agreement import Agreement, Bounds, measure
-from training.variants.graphs import image_to_int8, text_to_int8, to_fp16
+from training.variants.graphs import (
+    image_to_fp16,
+    image_to_int8,
+    text_to_fp16,
+    text_to_int8,
+)
 from training.variants.kind import Kind
 
 CARD = "MODEL_CARD.md"
@@ -89,8 +94,8 @@ def _write_graphs(
         shutil.copyfile(source.file(name), staging / name)
     image, text = source.file("image.onnx"), source.file("text.onnx")
     if kind is Kind.FP16:
-        to_fp16(image, staging / "image.onnx")
-        to_fp16(text, staging / "text.onnx")
+        image_to_fp16(image, staging / "image.onnx", scratch=scratch)
+        text_to_fp16(text, staging / "text.onnx")
         return
     records = calibration.records[:CALIBRATION]
     canvases = np.stack([np.asarray(calibration.canvas(record)) for record in records])

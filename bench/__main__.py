@@ -23,7 +23,7 @@ def main() -> None:
         name, _, argument = one.partition(":")
         module = importlib.import_module(f"bench.{name}")
         table = Table(
-            "what", "value", "unit", "target", "note", title=module.__doc__.split("\n")[0]
+            "what", "value", "unit", "target", "note", title=(module.__doc__ or name).split("\n")[0]
         )
         for row in module.run(argument) if argument else module.run():
             table.add_row(row.name, f"{row.value:.3g}", row.unit, row.target, row.note)

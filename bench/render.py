@@ -38,7 +38,7 @@ def _measure() -> list[Row]:
 
 
 def _compare(name: str, mammogram: Mammogram) -> list[Row]:
-    recipe = Recipe()
+    recipe = Recipe(height_px=1520, width_px=912)
 
     def ours() -> U8:
         return render(mammogram, recipe).canvas

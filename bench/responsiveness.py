@@ -13,7 +13,7 @@ from bench.server import Server, running
 from tests.dicom_factory import dicom_bytes, mammogram_dataset
 
 J2K_LOSSLESS = "1.2.840.10008.1.2.4.90"
-LARGE = {"rows": 4096, "columns": 3328}
+ROWS, COLUMNS = 4096, 3328
 UPLOADS = 16
 
 
@@ -26,7 +26,9 @@ def run() -> list[Row]:
 def livez_while_decoding(server: Server) -> list[Row]:
     """Latency of `/livez` while a study of four 13.6-megapixel J2K views is sent and answered."""
     study = {
-        f"{n}.dcm": dicom_bytes(mammogram_dataset(**LARGE, seed=n), transfer_syntax=J2K_LOSSLESS)
+        f"{n}.dcm": dicom_bytes(
+            mammogram_dataset(rows=ROWS, columns=COLUMNS, seed=n), transfer_syntax=J2K_LOSSLESS
+        )
         for n in range(4)
     }
     body, content_type = form(study)
@@ -56,7 +58,7 @@ def livez_while_decoding(server: Server) -> list[Row]:
 
 def memory_during_uploads(server: Server) -> list[Row]:
     """Peak resident memory of the API process alone, 16 studies of 4 x 27 MB at once."""
-    views = distinct(4, **LARGE)
+    views = distinct(4, rows=ROWS, columns=COLUMNS)
     body, content_type = form({f"{n}.dcm": view for n, view in enumerate(views)})
     peak, before, statuses = 0, server.process.memory_info().rss, []
     with ThreadPoolExecutor(UPLOADS) as callers:

@@ -124,7 +124,7 @@ def _pairs(canvases: CanvasSet) -> Loop:
     plan = Plan(epochs=1, steps=STEPS, workers=1)
 
     def make() -> lightning.LightningModule:
-        return PretrainStage(_model(), config, plan=plan)
+        return PretrainStage(_model(), config, plan=plan, work=canvases.folder)
 
     fetch = PairFetch(pairs, config.batch)
     name = f"pairs of {SHAPE[0]} x {SHAPE[1]} px, batch {config.batch}"
@@ -187,7 +187,9 @@ def _bare(loop: Loop, batches: list[Any]) -> Spent:
         if number == WARM_UP:
             started = Spent.now()
         optimizer.zero_grad()
-        module.training_step(batch, number).backward()
+        loss = module.training_step(batch, number)
+        assert isinstance(loss, torch.Tensor)
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
     return Spent.now().since(started)

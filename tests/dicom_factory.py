@@ -63,7 +63,8 @@ def breast_pixels(
     grain = rng.normal(size=(rows, columns)).astype(np.float32)
     tissue = 0.35 + 0.35 * (1 - radius) + 0.06 * texture + 0.01 * grain
     scaled = np.where(radius < 1, np.clip(tissue, 0.2, 0.98), 0) * (2**bits - 1)
-    return scaled.astype(np.uint16)
+    pixels: NDArray[np.uint16] = scaled.astype(np.uint16)
+    return pixels
 
 
 def mammogram_dataset(

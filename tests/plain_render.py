@@ -19,7 +19,7 @@ def plain_canvas(
     grey = image.astype(np.uint8)
     rows, columns = plain_breast(grey)
     crop = np.ascontiguousarray(grey[rows][:, columns])
-    return cv2.resize(crop, (width_px, height_px), interpolation=cv2.INTER_AREA)
+    return cv2.resize(crop, (width_px, height_px), interpolation=cv2.INTER_AREA).astype(np.uint8)
 
 
 def plain_breast(grey: NDArray[np.uint8]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -47,4 +47,5 @@ def plain_longest(kept: NDArray[np.bool_]) -> NDArray[np.bool_]:
             while stop < len(kept) and kept[stop]:
                 stop += 1
             counts[start:stop] = stop - start - (start == 0) - (stop == len(kept))
-    return counts == counts.max()
+    longest: NDArray[np.bool_] = counts == counts.max()
+    return longest

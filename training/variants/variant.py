@@ -11,7 +11,7 @@ from model_store.golden import read_golden
 from model_store.graphs import FEATURES
 from model_store.manifest import FACTOR, FILES, Manifest
 from model_store.runtime import ModelRuntime
-from model_store.store import MANIFEST, ModelStore, ModelVersion, sha256_of
+from model_store.store import MANIFEST, AlreadyPublished, ModelStore, ModelVersion, sha256_of
 from training.data.canvas_set import CanvasSet
 from training.progress import Say
 from training.variants.agreement import Agreement, Bounds, measure
@@ -24,6 +24,7 @@ from training.variants.graphs import (
 from training.variants.kind import Kind
 
 CARD = "MODEL_CARD.md"
+GRAPHS = ("image.onnx", "text.onnx")
 CALIBRATION = 32
 """Canvases that set the ranges of an int8 tower."""
 ABOUT = """# {name}/{version}
@@ -65,13 +66,16 @@ def make_variant(
     TooFarOff, StoreError (AlreadyPublished among them).
     """
     name = f"{source.manifest.name}-{kind}"
+    if source.manifest.version in store.versions(name):
+        raise AlreadyPublished(f"{name}/{source.manifest.version}")
     accepted = frozenset({source.manifest.name, name})  # making it is not serving it
     with tempfile.TemporaryDirectory(prefix="variant-") as folder:
         staging, scratch = Path(folder) / "version", Path(folder) / "scratch"
         staging.mkdir()
         scratch.mkdir()
         _write_graphs(source, kind, staging, calibration=calibration, scratch=scratch)
-        say(f"{name}: graphs are written")
+        unchanged = ", ".join(_unchanged(source, staging)) or "none"
+        say(f"{name}: graphs are written, left as they were: {unchanged}")
         draft = ModelVersion(staging, source.manifest.model_copy(update={"name": name}))
         runtimes = [
             ModelRuntime.load(one, threads=0, verify=False, accept_licences=accepted)
@@ -101,6 +105,11 @@ def _write_graphs(
     canvases = np.stack([np.asarray(calibration.canvas(record)) for record in records])
     image_to_int8(image, staging / "image.onnx", canvases, scratch=scratch)
     text_to_int8(text, staging / "text.onnx", scratch=scratch)
+
+
+def _unchanged(source: ModelVersion, staging: Path) -> list[str]:
+    """Graphs in which there was nothing to do."""
+    return [name for name in GRAPHS if sha256_of(staging / name) == source.manifest.files[name]]
 
 
 def _write_golden(runtime: ModelRuntime, staging: Path) -> None:
@@ -141,6 +150,7 @@ def _describe(
         "variant_of": source.key,
         "variant_of_digest": source.digest,
         "variant_onnxruntime": package_version("onnxruntime"),
+        "variant_unchanged": ", ".join(_unchanged(source, staging)) or "none",
     }
     manifest = was.model_dump() | {
         "name": f"{was.name}-{kind}",

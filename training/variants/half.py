@@ -5,9 +5,9 @@ such nodes to float16 and back, and casts a value once for each that reads it, u
 are mended here. Knows nothing of versions, towers or files.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
-from onnx import ModelProto, NodeProto, TensorProto, helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper
 from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
 
 PRECISE = (
@@ -72,8 +72,30 @@ def _tidy_casts(model: ModelProto) -> None:
         nodes.setdefault(node.output[0], node)
     read = {name for node in nodes.values() for name in node.input}
     kept = [n for n in nodes.values() if n.output[0] not in whole or n.output[0] in read]
+    ordered = list(_in_order(kept, _given(graph)))
     del graph.node[:]
-    graph.node.extend(kept)
+    graph.node.extend(ordered)
+
+
+def _given(graph: GraphProto) -> set[str]:
+    """What is there before any node is computed; "" is an input that is left out."""
+    return {"", *(one.name for one in (*graph.input, *graph.initializer))}
+
+
+def _in_order(nodes: Sequence[NodeProto], known: set[str]) -> Iterator[NodeProto]:
+    """Each behind those that it reads, as ONNX demands; the converter puts its casts last."""
+    waiting = list(nodes)
+    while waiting:
+        late = []
+        for node in waiting:
+            if known.issuperset(node.input):
+                known.update(node.output)
+                yield node
+            else:
+                late.append(node)
+        if len(late) == len(waiting):
+            raise ValueError(f"{late[0].name} reads what no node computes")
+        waiting = late
 
 
 def _is_cast(node: NodeProto, kind: int) -> bool:

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 from training.variants.graphs import holds_int8, text_to_fp16, text_to_int8
 
@@ -22,7 +22,7 @@ def saved(path: Path, nodes: list[onnx.NodeProto], kind: int, **weights: NDArray
         nodes,
         "few",
         [helper.make_tensor_value_info("x", kind, ["n", WIDTH])],
-        [helper.make_tensor_value_info("y", FLOAT, None)],
+        [helper.make_tensor_value_info("y", FLOAT, ["n", "m"])],
         [numpy_helper.from_array(value, name) for name, value in weights.items()],
     )
     opset = [helper.make_opsetid("", 20)]
@@ -31,8 +31,10 @@ def saved(path: Path, nodes: list[onnx.NodeProto], kind: int, **weights: NDArray
 
 
 def answer(path: Path, x: NDArray[Any]) -> NDArray[np.float32]:
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    values: NDArray[np.float32] = session.run(["y"], {"x": x})[0]
+    """Node by node as the graph says: ONNX Runtime on a CPU leaves casts to float16 out."""
+    onnx.checker.check_model(path)
+    values = np.asarray(ReferenceEvaluator(onnx.load(path)).run(["y"], {"x": x})[0])
+    assert values.dtype == np.float32
     return values
 
 

@@ -1,8 +1,11 @@
 """The published form in, the authors' own numbers out: B5 and B2, whole, through the import.
 
 tests/data/parity holds what the authors' code computes with weights drawn from a rule (its README).
+Drawn weights amplify rounding: the authors' own code differs from itself by MAPS / 2 or so in the
+last feature map when torch computes it without oneDNN, and so does float64 (docs/checkpoints.md).
 """
 
+import logging
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -28,10 +31,13 @@ from training.models import image_encoder
 from training.models.clip import Clip
 from training.models.fixed_padding import STRIDED
 
+LOG = logging.getLogger(__name__)
 IMAGES = ("benign_RCC", "benign_RMLO", "malignant_LCC", "malignant_LMLO")
 MAPPED = IMAGES.index("malignant_LCC")
 VOCABULARY = 28996
 RELATIVE, COSINE, LOGITS = 1e-4, 0.99999, 2e-3
+MAPS = {"b2": 2e-4, "b5": 1e-3}
+"""Bound on feature maps; wrong padding is at 0.4."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -46,15 +52,16 @@ def relative(got: F32, expected: F32) -> float:
     return float(np.linalg.norm(got - expected) / np.linalg.norm(expected))
 
 
-def check_images(embedding: F32, features: F32, expected: Mapping[str, F32]) -> None:
+def check_images(which: str, embedding: F32, features: F32, expected: Mapping[str, F32]) -> None:
     """Embeddings (4, D), features (4, C, h, w) are the authors'; AssertionError where not."""
     assert features.shape[1:] == tuple(expected["feature_map_shape"][1:])
-    pooled = features.astype(np.float64).mean((2, 3)).astype(np.float32)
-    assert relative(pooled, expected["pooled"]) <= RELATIVE
-    assert ((embedding * expected["image_embedding"]).sum(1) >= COSINE).all()
-    channels = expected["feature_map_channels"]
-    maps = zip(features[MAPPED][channels], expected["feature_map"], strict=True)
-    assert max(relative(got, wanted) for got, wanted in maps) <= RELATIVE
+    pooled = relative(features.astype(np.float64).mean((2, 3)), expected["pooled"])
+    cosines = (embedding * expected["image_embedding"]).sum(1)
+    maps = relative(features[MAPPED][expected["feature_map_channels"]], expected["feature_map"])
+    LOG.info("%s: pooled %.1e, cosine %.8f, maps %.1e", which, pooled, cosines.min(), maps)
+    assert pooled <= RELATIVE
+    assert (cosines >= COSINE).all()
+    assert maps <= MAPS[which]
 
 
 @pytest.fixture(scope="module", params=["b2", "b5"])
@@ -89,6 +96,7 @@ def store(which: str, tokenizer: Path, tmp_path_factory: pytest.TempPathFactory)
     command += ["--store", str(folder / "store")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    LOG.info(done.stdout)
     path.unlink()
     return folder / "store"
 
@@ -100,10 +108,10 @@ def runtime(which: str, store: Path) -> ModelRuntime:
 
 
 def test_images_are_embedded_as_the_authors_do(
-    runtime: ModelRuntime, expected: dict[str, F32]
+    which: str, runtime: ModelRuntime, expected: dict[str, F32]
 ) -> None:
     got = runtime.run_images(canvases(), outputs=(EMBEDDING, FEATURES))
-    check_images(got[EMBEDDING], got[FEATURES], expected)
+    check_images(which, got[EMBEDDING], got[FEATURES], expected)
 
 
 def test_sentences_and_logits_are_the_authors(
@@ -114,10 +122,13 @@ def test_sentences_and_logits_are_the_authors(
     )
     feed = {name: expected[name] for name in ("input_ids", "attention_mask")}
     texts: Any = session.run(["text_embedding"], feed)[0]
-    assert ((texts * expected["text_embedding"]).sum(1) >= COSINE).all()
+    cosines = (texts * expected["text_embedding"]).sum(1)
     images = runtime.embed_images(canvases())
     scale = np.exp(runtime.manifest.logit_scale)
-    assert np.abs(scale * images @ texts.T - expected["logits"]).max() <= LOGITS
+    off = np.abs(scale * images @ texts.T - expected["logits"]).max()
+    LOG.info("sentences: cosine %.8f, logits within %.1e", cosines.min(), off)
+    assert (cosines >= COSINE).all()
+    assert off <= LOGITS
     for row, length in enumerate(expected["attention_mask"].sum(1)):  # alone: without padding
         alone: Any = session.run(
             ["text_embedding"], {name: ids[row : row + 1, :length] for name, ids in feed.items()}
@@ -157,11 +168,11 @@ def test_the_last_token_that_is_no_padding_is_pooled_at_every_length(
 
 
 def test_with_timm_s_own_padding_the_same_check_fails(
-    model: Clip, expected: dict[str, F32]
+    which: str, model: Clip, expected: dict[str, F32]
 ) -> None:
     import timm
 
-    check_images(*encoded(model), expected)
+    check_images(which, *encoded(model), expected)
     plain: Any = timm.create_model(
         image_encoder.TOWERS[model.image.name], num_classes=0, in_chans=1
     )
@@ -179,17 +190,17 @@ def test_with_timm_s_own_padding_the_same_check_fails(
             parent, _, last = name.rpartition(".")
             setattr(model.image.net.get_submodule(parent), last, module)
     with pytest.raises(AssertionError):
-        check_images(*wrong, expected)
+        check_images(which, *wrong, expected)
 
 
 def test_without_normalisation_the_same_check_fails(
-    model: Clip, expected: dict[str, F32], monkeypatch: pytest.MonkeyPatch
+    which: str, model: Clip, expected: dict[str, F32], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         image_encoder, "standardise", lambda images, *, low, high: (images / 255)[:, None]
     )
     with pytest.raises(AssertionError):
-        check_images(*encoded(model), expected)
+        check_images(which, *encoded(model), expected)
 
 
 def test_a_real_service_answers_pngs_and_their_dicom_originals_alike(
@@ -199,12 +210,15 @@ def test_a_real_service_answers_pngs_and_their_dicom_originals_alike(
     originals = {n: cases[n.split("_")[0]][n.split("_")[1].lower()] for n in IMAGES}
     settings: dict[str, Any] = {"models": store, "default_model": which, "worker_threads": 0}
     with live(tmp_path, **settings, accept_licence=(which,)) as running:
+        least = []
         for paths in ([DATA / f"{n}.png" for n in IMAGES], [originals[n] for n in IMAGES]):
             files = [("files", (path.name, path.read_bytes())) for path in paths]
             answer = running.client.post("/v1/embed", files=files, timeout=120)
             assert answer.status_code == 200, answer.text
             rows = np.array([image["embedding"] for image in answer.json()["images"]], np.float32)
-            assert ((rows * expected["image_embedding"]).sum(1) >= COSINE).all()
+            least.append((rows * expected["image_embedding"]).sum(1).min())
+        LOG.info("%s over HTTP: cosine %.8f of PNG, %.8f of DICOM", which, *least)
+        assert min(least) >= COSINE
 
 
 def test_a_real_service_does_not_load_it_before_its_terms_are_accepted(

@@ -4,7 +4,7 @@ Knows nothing of queues, prompts or scores.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Self
 
@@ -27,9 +27,9 @@ from model_store.graphs import (
     open_session,
     plan_here,
 )
-from model_store.manifest import FACTOR, Factor, Manifest
+from model_store.manifest import FACTOR, Factor, Manifest, Recipe
 from model_store.passes import ImagePasses
-from model_store.providers import Execution, Plan, Provider, ProviderUnavailable
+from model_store.providers import IMAGE_GRAPH, Execution, Plan, Provider, ProviderUnavailable
 from model_store.store import ModelVersion, verify_files
 from model_store.text import Tokenizer
 
@@ -68,11 +68,12 @@ class ModelRuntime:
         plan: Plan,
         factor: Session | None = None,
         image_batch: int | None = None,
+        another_image: Callable[[], Session] | None = None,
     ) -> None:
         self.version = version
         self.plan = plan
         self._image = image
-        self._passes = ImagePasses(image, plan)
+        self._passes = ImagePasses(image, plan, another_image)
         self._text = text
         self._factor = factor
         self._tokenizer = tokenizer
@@ -110,7 +111,6 @@ class ModelRuntime:
             logger.warning("%s runs on the CPU: %s", version.key, error)
             plan = plan_here(replace(execution, provider=Provider.CPU))
             runtime = cls._opened(version, plan, threads=threads, image_batch=image_batch)
-        runtime._warm_up()
         if verify:
             runtime.check_golden()
         return runtime
@@ -122,18 +122,20 @@ class ModelRuntime:
         def opened(name: str) -> Session:
             return open_session(version, name, threads=threads, plan=plan)
 
-        return cls(
+        runtime = cls(
             version,
-            image=opened("image.onnx"),
+            image=opened(IMAGE_GRAPH),
             text=opened("text.onnx"),
             tokenizer=_tokenizer(version),
             plan=plan,
             factor=opened(FACTOR) if version.manifest.factor else None,
             image_batch=image_batch,
+            another_image=(lambda: opened(IMAGE_GRAPH)) if plan.session_a_size else None,
         )
+        runtime._warm_up(version.manifest.recipe)
+        return runtime
 
-    def _warm_up(self) -> None:
-        recipe = self.manifest.recipe
+    def _warm_up(self, recipe: Recipe) -> None:
         self._passes.warm_up((recipe.height_px, recipe.width_px))
         if self.batch_sizes:
             self.preferred_batch = min(self.preferred_batch, self.batch_sizes[-1])

@@ -1,6 +1,7 @@
 """Padding, binding and warm-up, on the CPU's provider, which takes all of them when asked."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from model_store.arrays import F32
 from model_store.graphs import EMBEDDING, FEATURES, IMAGE, Session, open_session
 from model_store.passes import ImagePasses
-from model_store.providers import Execution, Host, Plan, plan_for
+from model_store.providers import Execution, Host, Plan, Provider, ProviderUnavailable, plan_for
 from model_store.runtime import ModelRuntime
 from model_store.store import ModelVersion
 from tests.tiny_model import make_tiny_model, tiny_canvases
@@ -179,6 +180,28 @@ def test_sizes_that_the_device_cannot_hold_are_given_up(
 def test_a_device_that_cannot_hold_one_image_is_an_error(session: Session) -> None:
     passes = ImagePasses(Watched(session, holds=0), planned(1, 2))
     with pytest.raises(MemoryError, match="1 images"):
+        passes.warm_up(SHAPE)
+
+
+def test_each_size_may_have_a_session_of_its_own(session: Session) -> None:
+    opened = [Watched(session)]
+
+    def another() -> Session:
+        opened.append(Watched(session))
+        return opened[-1]
+
+    passes = ImagePasses(opened[0], planned(1, 2, 4), another)
+    passes.warm_up(SHAPE)
+    assert len(joined(passes, 7, EMBEDDING, most=4)[0]) == 7
+    joined(passes, 1, EMBEDDING)
+    joined(passes, 2, EMBEDDING)
+    assert [set(one.rows) for one in opened] == [{1}, {2}, {4}]
+
+
+def test_a_gpu_that_fails_at_its_first_pass_is_not_available(session: Session) -> None:
+    planned_there = replace(planned(1, 2), provider=Provider.CUDA)
+    passes = ImagePasses(Watched(session, holds=0), planned_there)
+    with pytest.raises(ProviderUnavailable, match="its first pass failed: 1 images"):
         passes.warm_up(SHAPE)
 
 

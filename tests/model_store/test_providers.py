@@ -78,6 +78,15 @@ def test_a_gpu_takes_fixed_sizes_bound() -> None:
     assert plan == Plan(provider=Provider.CUDA, batch=16, sizes=FIXED_SIZES, bound=True)
 
 
+def test_only_cuda_needs_a_session_a_size() -> None:
+    plans = [
+        plan_for(Execution(provider=one, batch_sizes=(1, 8), engines=ENGINES), GPU)
+        for one in (Provider.CPU, Provider.CUDA, Provider.TENSORRT)
+    ]
+    assert [plan.session_a_size for plan in plans] == [False, True, False]
+    assert not plan_for(Execution(provider=Provider.CUDA, max_batch=1), GPU).session_a_size
+
+
 @pytest.mark.parametrize(
     ("most", "sizes"),
     [

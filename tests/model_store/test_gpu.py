@@ -1,5 +1,6 @@
-"""On a device: `pytest -m gpu`. None of these has run yet; docs/gpu.md says what to look for."""
+"""On a device: `pytest -m gpu`. Those of CUDA passed on an H100; TensorRT's have not run."""
 
+import ctypes
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +17,26 @@ OFFERED = onnxruntime.get_available_providers()
 
 
 def missing(provider: Provider) -> bool:
-    return cuda_devices() == 0 or ORT_NAMES[provider] not in OFFERED
+    if cuda_devices() == 0 or ORT_NAMES[provider] not in OFFERED:
+        return True
+    return provider is Provider.TENSORRT and not tensorrt_is_there()
+
+
+def tensorrt_is_there() -> bool:
+    """onnxruntime-gpu offers its provider whether or not TensorRT itself is installed."""
+    try:
+        ctypes.CDLL("libnvinfer.so.10")
+    except OSError:
+        return False
+    return True
 
 
 ON_DEVICE = [
     pytest.param(
         provider,
         marks=pytest.mark.skipif(
-            missing(provider), reason=f"needs a CUDA device and onnxruntime-gpu ({provider})"
+            missing(provider),
+            reason=f"needs a CUDA device, onnxruntime-gpu and all that {provider} needs",
         ),
     )
     for provider in (Provider.CUDA, Provider.TENSORRT)

@@ -65,7 +65,8 @@ def publish_run(
     version = next_version(store.versions(config.name))
     model = Clip(config.model)
     model.text.base.load()
-    model.load_state_dict(torch.load(work / MODEL, weights_only=True), strict=True)
+    weights = torch.load(work / MODEL, map_location="cpu", weights_only=True)
+    model.load_state_dict(weights, strict=True)
     asked = read_prompt_set(prompts)
     staging = Path(tempfile.mkdtemp(prefix="version-", dir=work))
     try:

@@ -72,14 +72,15 @@ def run(argument: str = "b5") -> list[Row]:
     """On the CPU every way in turn, and batch sizes; on a named provider batch sizes alone."""
     name, _, provider = argument.partition("-")
     with TemporaryDirectory() as folder:
-        bench = _prepared(name, Path(folder))
+        bench = prepared(name, Path(folder))
         if provider:
             return _batches(bench, name, Provider(provider), FIXED_SIZES)
         batches = _batches(bench, name, Provider.CPU, CPU_BATCHES)  # before torch heats the machine
         return [*_ways(bench, name, Path(folder)), *batches]
 
 
-def _prepared(name: str, folder: Path) -> Bench:
+def prepared(name: str, folder: Path) -> Bench:
+    """A tower of drawn weights, the version made of it in `folder`, and four phantoms."""
     threads = usable_cores()
     torch.set_num_threads(threads)
     torch.manual_seed(SEED)
@@ -147,7 +148,7 @@ def _ways(bench: Bench, name: str, folder: Path) -> Iterator[Row]:
             _say(f"{name}: {way}: {spent[way][-1]:.3f} s")
     expected = answers[EAGER]
     ways = [
-        Way(way, 1 / median(times), 1 - _cosine(answers[way], expected))
+        Way(way, 1 / median(times), 1 - cosine(answers[way], expected))
         for way, times in spent.items()
     ]
     yield from _rows(ways, name, bench.threads)
@@ -191,8 +192,7 @@ def _torch_forward(tower: Callable[..., Any]) -> Forward:
     return forward
 
 
-def _compiled(tower: ImageEncoder) -> Forward:
-    """With weights frozen into the graph: inductor's best for inference."""
+def _compiled(tower: ImageEncoder) -> Forward:  # weights frozen into the graph: the best there is
     compiled = torch.compile(tower, dynamic=False)
 
     @torch.no_grad()
@@ -280,10 +280,10 @@ def _batches(bench: Bench, name: str, provider: Provider, sizes: tuple[int, ...]
         command += [str(store / "canvases.npy"), str(size), provider.value, str(bench.threads)]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         answer = json.loads(done.stdout.splitlines()[-1])
-        off = 1 - _cosine(np.array(answer["embedding"]), expected)
-        note = (
-            f"peak {answer['peak_bytes'] / 1e9:.2f} GB; {answer['provider']}; 1 - cosine {off:.1e}"
-        )
+        off = 1 - cosine(np.array(answer["embedding"]), expected)
+        peaks = f"peak {answer['peak_bytes'] / 1e9:.2f} GB"
+        peaks += f", device {answer['device_bytes'] / 1e9:.2f} GB" * bool(answer["device_bytes"])
+        note = f"{peaks}; {answer['provider']}; 1 - cosine {off:.1e}"
         rows.append(Row(f"{name}, batch {size}", answer["images_per_s"], "images/s", "", note))
         _say(f"{name}: batch {size}: {answer['images_per_s']:.3g} images/s, {note}")
     return rows
@@ -294,6 +294,7 @@ def _say(line: str) -> None:
     print(time.strftime("%H:%M:%S"), line, file=sys.stderr, flush=True)
 
 
-def _cosine(got: F32, expected: F32) -> float:
+def cosine(got: F32, expected: F32) -> float:
+    """Of two vectors, in double precision."""
     a, b = got.astype(np.float64), expected.astype(np.float64)
     return float(a @ b / np.sqrt((a @ a) * (b @ b)))

@@ -124,7 +124,7 @@ def _pairs(canvases: CanvasSet) -> Loop:
     plan = Plan(epochs=1, steps=STEPS, workers=1)
 
     def make() -> lightning.LightningModule:
-        return PretrainStage(_model(), config, plan=plan)
+        return PretrainStage(_model(), config, plan=plan, work=canvases.folder)
 
     fetch = PairFetch(pairs, config.batch)
     name = f"pairs of {SHAPE[0]} x {SHAPE[1]} px, batch {config.batch}"

@@ -3,43 +3,54 @@
 from collections.abc import Mapping
 from typing import Any
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-BREASTS = {"L": "left breast", "R": "right breast", None: "side unknown"}
+BREASTS = {"L": "left", "R": "right", None: "side ?"}
+MOST_IMAGES = 8
+"""Columns of five characters that stand beside a finding's name in a hundred."""
 
 
 def print_study(console: Console, result: Mapping[str, Any]) -> None:
-    """Scores by image, by breast and for the study."""
-    names = [finding["name"] for finding in result["study"]["findings"]]
+    """Each image with what became of it; then a line a finding: images, breasts, study."""
     model = result["model"]
-    table = Table(title=f"{model['name']}/{model['version']}", title_justify="left")
-    table.add_column("")
-    table.add_column("file")
-    for name in names:
-        table.add_column(escape(name), justify="right")
-    table.add_column("remarks")
+    files = Table(title=f"{model['name']}/{model['version']}", title_justify="left", box=SIMPLE)
+    for heading in ("image", "file", "remarks"):
+        files.add_column(heading)
     for image in result["images"]:
-        _image_row(table, image, names)
-    table.add_section()
-    for breast in result["breasts"]:
-        scores = _scores(breast, names)
-        table.add_row(BREASTS[breast["laterality"]], f"{breast['images']} images", *scores, "")
-    table.add_section()
-    table.add_row("[bold]study[/bold]", "", *_scores(result["study"], names), "")
-    console.print(table)
+        files.add_row(_view(image), escape(image["file"]), _remarks(image))
+    console.print(files)
+    console.print(_score_table(result))
     _print_notes(console, result)
 
 
-def _image_row(table: Table, image: Mapping[str, Any], names: list[str]) -> None:
-    what = " ".join(part for part in (image["laterality"], image["view"]) if part)
+def _score_table(result: Mapping[str, Any]) -> Table:
+    """Scores by image only where their columns fit a terminal; by breast and study always."""
+    names = [finding["name"] for finding in result["study"]["findings"]]
+    images = [image for image in result["images"] if image["status"] == "analyzed"]
+    shown = images if len(images) <= MOST_IMAGES else []
+    holders = [*shown, *result["breasts"], result["study"]]
+    breasts = (BREASTS[breast["laterality"]] for breast in result["breasts"])
+    table = Table(box=SIMPLE)
+    table.add_column("finding")
+    for heading in (*map(_view, shown), *breasts, "study"):
+        table.add_column(heading, justify="right")
+    columns = [_scores(holder, names) for holder in holders]
+    for name, *scores in zip(names, *columns, strict=True):
+        table.add_row(escape(name), *scores)
+    return table
+
+
+def _view(image: Mapping[str, Any]) -> str:
+    return " ".join(part for part in (image["laterality"], image["view"]) if part) or "?"
+
+
+def _remarks(image: Mapping[str, Any]) -> str:
     if image["status"] == "analyzed":
-        remarks = escape(", ".join(image["warnings"]))
-        table.add_row(what, escape(image["file"]), *_scores(image, names), remarks)
-    else:
-        remarks = f"[red]{image['status']}: {escape(image['code'] or '')}[/red]"
-        table.add_row(what, escape(image["file"]), *["-"] * len(names), remarks)
+        return escape(", ".join(image["warnings"]))
+    return f"[red]{image['status']}: {escape(image['code'] or '')}[/red]"
 
 
 def _scores(holder: Mapping[str, Any], names: list[str]) -> list[str]:

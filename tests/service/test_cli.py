@@ -121,7 +121,7 @@ def test_a_killed_service_leaves_no_process_and_its_uploads_go_with_the_next_sta
 def test_classify_prints_a_table_of_scores(service: Live, study: Path) -> None:
     result = runner.invoke(app, ["classify", str(study), "--url", service.serving.url])
     assert result.exit_code == 0, result.output
-    for words in ("RCC.dcm", "left breast", "study", "mass", "Not for diagnosis"):
+    for words in ("RCC.dcm", "left", "study", "mass", "Not for diagnosis"):
         assert words in result.output
 
 
@@ -249,7 +249,7 @@ def test_the_demo_scores_a_real_study_and_ends_without_a_terminal(
     )
     output = ended.stdout.decode()
     assert ended.returncode == 0, ended.stderr.decode()
-    for words in ("1-280.dcm", "left breast", "right breast", "study", "curl http://127.0.0.1"):
+    for words in ("1-280.dcm", "left", "right", "L MLO", "study", "curl http://127.0.0.1"):
         assert words in output
     assert "several_studies" in output, "each view of this archive is a study of its own"
 
@@ -265,7 +265,7 @@ def test_the_demo_ends_at_the_first_signal_though_it_is_not_ready_yet(
         assert "starting on" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 0
-        assert "left breast" not in process.stdout.read()
+        assert "L MLO" not in process.stdout.read()
 
 
 def test_a_setting_that_cannot_be_used_is_named_by_every_command(

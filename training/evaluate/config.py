@@ -46,7 +46,7 @@ class LearnConfig(Frozen):
 class FinetuneConfig(LearnConfig):
     """A classifier on the whole tower."""
 
-    targets: tuple[str, ...] = ("mass", "suspicious calcification")
+    targets: tuple[str, ...] = ("mass", "suspicious calcification", "malignancy", "density")
     height_px: int = Field(ge=32)
     width_px: int = Field(ge=32)
 
@@ -103,7 +103,6 @@ QUICK = EvaluateConfig(
 )
 PAPER = EvaluateConfig(
     finetune=FinetuneConfig(
-        targets=("mass", "suspicious calcification", "malignancy", "density"),
         epochs=30,
         batch=8,
         learning_rate=5e-5,

@@ -39,7 +39,11 @@ check: $(DEV)/.ready  ## lint, format, types, layering
 	$(DEV)/bin/ruff format --check .
 	$(DEV)/bin/mypy
 	$(DEV)/bin/lint-imports
-bench: $(DEV)/.ready  ## speed and memory, as ratios in one run
+$(DEV)/.bench: $(DEV)/.ready requirements/bench.txt
+	$(DEV)/bin/python $(PIP) install --no-deps -r requirements/bench.txt
+	touch $@
+
+bench: $(DEV)/.bench  ## speed and memory, as ratios in one run
 	$(DEV)/bin/python -m bench $(ARGS)
 train: $(DEV)/.ready  ## make the demo model again from nothing (over an hour on 2 cores)
 	$(DEV)/bin/mammoserve-train demo $(ARGS)

@@ -36,6 +36,7 @@ from training.data.phantom_canvases import Series, make_views
 from training.manifests import draft, seal
 from training.models.clip import Clip, pretrained
 from training.models.image_encoder import ImageEncoder
+from training.variants.graphs import image_to_int8
 from training.version_files import write_files
 
 SHAPE = (1520, 912)
@@ -44,7 +45,7 @@ ROUNDS = 3
 CPU_BATCHES = (1, 2, 4, 8)
 OVER_EAGER, OVER_COMPILED = ">= 3.5", ">= 1.4"
 EAGER, LAST, COMPILED = "torch eager", "torch eager, channels last", "torch.compile"
-ORT, INT8 = "ONNX Runtime", "ONNX Runtime int8 convolutions"
+ORT, INT8 = "ONNX Runtime", "ONNX Runtime int8"
 Forward = Callable[[U8], F32]
 """(1, H, W) uint8 -> (D,) float32."""
 
@@ -174,7 +175,7 @@ def _forwards(bench: Bench, folder: Path) -> Iterator[tuple[str, Forward]]:
     if find_spec("openvino") is not None:
         for precision in ("f32", "bf16"):
             yield f"OpenVINO {precision}", _openvino(bench, precision)
-    yield INT8, _int8(bench, folder / "int8.onnx")
+    yield INT8, _int8(bench, folder)
 
 
 def _copy(tower: ImageEncoder) -> ImageEncoder:
@@ -234,30 +235,12 @@ def _openvino(bench: Bench, precision: str) -> Forward:
     return forward
 
 
-def _int8(bench: Bench, path: Path) -> Forward:
-    """Convolutions alone, static, calibrated on the phantoms; the rest in float32."""
+def _int8(bench: Bench, folder: Path) -> Forward:
+    """As `mammoserve-train variant --kind int8` makes it, ranges from the phantoms."""
     import onnxruntime
-    from onnxruntime import quantization
-    from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    class Canvases(quantization.CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self._left = iter(bench.canvases)
-
-        def get_next(self) -> dict[str, U8] | None:
-            canvas = next(self._left, None)
-            return None if canvas is None else {"image": canvas[None]}
-
-    folded = path.with_name("folded.onnx")
-    quant_pre_process(bench.version.file("image.onnx"), folded, skip_symbolic_shape=True)
-    quantization.quantize_static(
-        folded,
-        path,
-        Canvases(),
-        quant_format=quantization.QuantFormat.QDQ,
-        op_types_to_quantize=["Conv"],
-        per_channel=True,
-    )
+    path = folder / "int8.onnx"
+    image_to_int8(bench.version.file("image.onnx"), path, bench.canvases, scratch=folder)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = bench.threads, 1
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

@@ -1,6 +1,9 @@
 """manifest.json of a version that was trained here, and the files that are sealed by it."""
 
+from importlib.metadata import version as package_version
 from pathlib import Path
+
+import onnxruntime
 
 from model_store.manifest import FACTOR, FILES, Licence, Manifest, Recipe
 from model_store.prompts import PromptSet
@@ -13,6 +16,11 @@ UNKNOWN_DIGEST = "0" * 64
 CARD = "MODEL_CARD.md"
 SPLIT_SEED_NOTE, TRAINED_ON = "split_seed", "trained_on"
 """Keys of made_by: what cut the splits, so which patients are for testing; the kinds of data."""
+
+
+def tools() -> dict[str, str]:
+    """Versions for `made_by`. ONNX Runtime is asked itself: for GPUs its package is another."""
+    return {"torch": package_version("torch"), "onnxruntime": onnxruntime.__version__}
 
 
 def draft(

@@ -3,7 +3,6 @@
 import shutil
 import tempfile
 from dataclasses import asdict
-from importlib.metadata import version as package_version
 from pathlib import Path
 
 import torch
@@ -12,7 +11,7 @@ from model_store.manifest import Licence, Manifest
 from model_store.prompts import PromptSet, read_prompt_set
 from model_store.store import ModelStore, ModelVersion
 from training.config import PretrainConfig
-from training.manifests import SPLIT_SEED_NOTE, TRAINED_ON, draft, seal
+from training.manifests import SPLIT_SEED_NOTE, TRAINED_ON, draft, seal, tools
 from training.models.clip import Clip
 from training.pretrain import MODEL, RUN, Outcome, outcome_of
 from training.progress import Say
@@ -99,8 +98,7 @@ def _manifest(
         "seed": config.seed,
         SPLIT_SEED_NOTE: config.split_seed,
         TRAINED_ON: ", ".join(sorted({source.kind for source in config.data})),
-        "torch": package_version("torch"),
-        "onnxruntime": package_version("onnxruntime"),
+        **tools(),
     }
     return manifest.model_copy(update={"made_by": manifest.made_by | made_by})
 

@@ -1,6 +1,5 @@
 """The manifest and the card of a version that training publishes."""
 
-from importlib.metadata import version as package_version
 from pathlib import Path
 
 from model_store.cores import usable_cores
@@ -9,7 +8,7 @@ from model_store.prompts import PromptSet
 from training.card import model_card
 from training.data.phantom.study import GENERATOR
 from training.demo_config import DemoConfig
-from training.manifests import draft, seal
+from training.manifests import draft, seal, tools
 from training.models.clip import Clip
 
 COMMAND = "mammoserve-train demo"
@@ -57,6 +56,5 @@ def _made_by(config: DemoConfig) -> dict[str, str | int | float | bool]:
         "phantom_generator": GENERATOR,
         "text_layers": config.model.text_layers,
         "cores": config.threads or usable_cores(),
-        "torch": package_version("torch"),
-        "onnxruntime": package_version("onnxruntime"),
+        **tools(),
     }

@@ -5,7 +5,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.metadata import version as package_version
 from pathlib import Path
 
 from model_store.manifest import Licence, Manifest
@@ -15,7 +14,7 @@ from training.checkpoint.licences import LICENCES
 from training.checkpoint.own import Own
 from training.checkpoint.recognise import Checkpoint, open_checkpoint
 from training.checkpoint.tokenizers_of import check_tokenizer, fetch_tokenizer
-from training.manifests import draft, seal
+from training.manifests import draft, seal, tools
 from training.models.clip import Clip
 from training.progress import Say
 from training.version_files import next_version, write_files
@@ -105,8 +104,7 @@ def _manifest(
         "checkpoint": found.path.name,
         "checkpoint_sha256": sha256_of(found.path),
         **found.note,
-        "torch": package_version("torch"),
-        "onnxruntime": package_version("onnxruntime"),
+        **tools(),
     }
     return manifest.model_copy(update={"made_by": manifest.made_by | made_by})
 

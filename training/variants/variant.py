@@ -2,7 +2,6 @@
 
 import shutil
 import tempfile
-from importlib.metadata import version as package_version
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from model_store.manifest import FACTOR, FILES, Manifest
 from model_store.runtime import ModelRuntime
 from model_store.store import MANIFEST, AlreadyPublished, ModelStore, ModelVersion, sha256_of
 from training.data.canvas_set import CanvasSet
+from training.manifests import CARD, tools
 from training.progress import Say
 from training.variants.agreement import Agreement, Bounds, measure
 from training.variants.graphs import (
@@ -23,7 +23,6 @@ from training.variants.graphs import (
 )
 from training.variants.kind import Kind
 
-CARD = "MODEL_CARD.md"
 GRAPHS = ("image.onnx", "text.onnx")
 CALIBRATION = 32
 """Canvases that set the ranges of an int8 tower."""
@@ -149,7 +148,7 @@ def _describe(
         "precision": str(kind),
         "variant_of": source.key,
         "variant_of_digest": source.digest,
-        "variant_onnxruntime": package_version("onnxruntime"),
+        "variant_onnxruntime": tools()["onnxruntime"],
         "variant_unchanged": ", ".join(_unchanged(source, staging)) or "none",
     }
     manifest = was.model_dump() | {

@@ -1,8 +1,9 @@
 """Images a second of a large tower at 1520 x 912, and how far each way is from torch's answer.
 
-`python -m bench towers:b2`, `towers:b5` (what `towers` alone runs), and on a GPU `towers:b5-cuda`
-or `towers:b5-tensorrt`: batch sizes on that provider. Weights are drawn, BatchNorm's statistics are
-those of phantoms: speed is that of a trained tower, 1 - cosine is larger than one's.
+`python -m bench towers:b2`, `towers:b5` (what `towers` alone runs), and batch sizes alone, on the
+provider named: `towers:b5-cpu`, on a GPU `towers:b5-cuda` or `towers:b5-tensorrt`. Weights are
+drawn, BatchNorm's statistics are those of phantoms: speed is that of a trained tower, 1 - cosine is
+larger than one's.
 """
 
 import json
@@ -75,7 +76,8 @@ def run(argument: str = "b5") -> list[Row]:
     with TemporaryDirectory() as folder:
         bench = prepared(name, Path(folder))
         if provider:
-            return _batches(bench, name, Provider(provider), FIXED_SIZES)
+            sizes = CPU_BATCHES if provider == Provider.CPU else FIXED_SIZES
+            return _batches(bench, name, Provider(provider), sizes)
         batches = _batches(bench, name, Provider.CPU, CPU_BATCHES)  # before torch heats the machine
         return [*_ways(bench, name, Path(folder)), *batches]
 

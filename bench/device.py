@@ -6,7 +6,6 @@ every pass. Weights are drawn, as in `towers`.
 """
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from bench.child import answer_of
 from bench.rows import Row
 from bench.towers import Bench, cosine, prepared
 from model_store.arrays import F32
@@ -107,15 +107,7 @@ def _answer(way: Way, bench: Bench, folder: Path) -> dict[str, Any]:
         "graph": str(bench.version.file("image.onnx")),
         "folder": str(folder),
     }
-    command = [sys.executable, "-m", "bench.device_child", json.dumps(asked)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
-    except subprocess.TimeoutExpired:
-        return {"failed": f"more than {LIMIT_S} s"}
-    if done.returncode:
-        return {"failed": (done.stderr.strip().splitlines() or ["?"])[-1][:300]}
-    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return answer
+    return answer_of("bench.device_child", json.dumps(asked), limit_s=LIMIT_S)
 
 
 def _said(row: Row) -> Row:

@@ -5,8 +5,6 @@ tower as large as Bio_ClinicalBERT), no dropout, so that the precisions may be c
 a process of its own: "fed" is given one batch over and over, "loop" draws and augments its own.
 """
 
-import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +15,7 @@ import torch
 import transformers
 
 import model_store
+from bench.child import answer_of
 from bench.rows import Row
 from model_store.cores import usable_cores
 from model_store.manifest import Recipe
@@ -107,22 +106,13 @@ def _row(title: str, config: PretrainConfig, work: Path, *, fed: bool) -> Row:
 
 
 def _answer(config: PretrainConfig, work: Path, *, fed: bool) -> dict[str, Any]:
-    command = [sys.executable, "-m", "bench.pretraining_child", str(work)]
-    try:
-        done = subprocess.run(
-            [*command, "fed" if fed else "loop"],
-            input=config.model_dump_json(),
-            capture_output=True,
-            text=True,
-            timeout=LIMIT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return {"failed": f"more than {LIMIT_S} s"}
-    if done.returncode:
-        return {"failed": (done.stderr.strip().splitlines() or ["?"])[-1][:300]}
-    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return answer
+    return answer_of(
+        "bench.pretraining_child",
+        str(work),
+        "fed" if fed else "loop",
+        given=config.model_dump_json(),
+        limit_s=LIMIT_S,
+    )
 
 
 def _tell(line: str) -> None:

@@ -12,21 +12,27 @@ fetches nothing loads none of it.
 import contextlib
 import fcntl
 import hashlib
+import io
 import os
 import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from model_store.store import sha256_of
-from service.pull_errors import KEPT, PullError, of_disk
+from service.pull_errors import KEPT, PullError, TooManyBytes, of_disk
 from service.version import VERSION
 
 if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
     from service.hub_faults import Asked
+
+UNSAID_BYTES = 1 << 30
+"""Most of a file whose size the hub does not say. The public hub says it of every file."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -61,6 +67,11 @@ class Hub:
             etag, commit = found.etag or "", found.commit_hash or ""
             if not etag or not _COMMIT.fullmatch(commit):
                 raise errors.FileMetadataError("no commit or no ETag")
+        if found.size is not None and found.size < 0:
+            raise PullError(
+                f"expected a size of {file} of {repo} that is 0 or more, got {found.size}; what "
+                "answers is no model hub: look at HF_ENDPOINT and at the proxy"
+            )
         sha256 = etag if _SHA256.fullmatch(etag) else None
         return Remote(repo, file, commit, etag, found.size, sha256)
 
@@ -69,7 +80,8 @@ class Hub:
 
         `sha256`: what it has to be, where somebody else than the hub says so too. A partial file
         beside the target is continued, and kept where the connection breaks; one with a wrong
-        checksum is deleted. A file that is there already is never replaced. Raises PullError.
+        checksum, or with more bytes than the hub said, is deleted. A file that is there already is
+        never replaced. Raises PullError.
         """
         wanted = _agreed(remote, sha256)
         try:
@@ -77,7 +89,7 @@ class Hub:
                 return _same(target, wanted)
             target.parent.mkdir(parents=True, exist_ok=True)
             partial = _partial_of(target, remote)
-            with _alone(partial) as stream:
+            with _alone(partial, most=_most(remote)) as stream:
                 self._load(remote, stream)
                 got = sha256_of(partial)
                 if wanted is not None and got != wanted:
@@ -90,13 +102,13 @@ class Hub:
         except OSError as error:
             raise of_disk(error, target.parent) from error
 
-    def _load(self, remote: Remote, stream: BinaryIO) -> None:
-        """The bytes that are missing from `stream`, to the disk."""
+    def _load(self, remote: Remote, stream: "_Bounded") -> None:
+        """The bytes that are missing from `stream`, to the disk; deletes it if there are more."""
         from huggingface_hub import hf_hub_url
         from huggingface_hub.file_download import http_get
 
         had = _continued(stream, remote.size)
-        _check_room(remote, Path(stream.name).parent, had)
+        _check_room(remote, stream.path.parent, had)
         headers = {"User-Agent": f"mammoserve/{VERSION}", "Accept-Encoding": "identity"}
         if self.token is not None:
             headers["Authorization"] = f"Bearer {self.token}"
@@ -113,6 +125,9 @@ class Hub:
                     expected_size=remote.size,
                     displayed_filename=Path(remote.file).name,
                 )
+        except TooManyBytes as error:
+            stream.path.unlink()
+            raise PullError(f"{remote.file}: {error}") from None
         except OSError as error:
             if error.errno is not None:
                 raise
@@ -172,10 +187,29 @@ def _partial_of(target: Path, remote: Remote) -> Path:
     return target.with_name(f".{target.name}.{tag}.partial")
 
 
+class _Bounded(io.BufferedWriter):
+    """A file to append to, of `most` bytes: huggingface_hub writes whatever a server sends."""
+
+    def __init__(self, path: Path, *, most: int) -> None:
+        super().__init__(io.FileIO(path, "ab"))
+        self.path = path
+        self._most = most
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        """All of `data`, or nothing. Raises TooManyBytes."""
+        if self.tell() + memoryview(data).nbytes > self._most:
+            raise TooManyBytes(self._most)
+        return super().write(data)
+
+
+def _most(remote: Remote) -> int:
+    return UNSAID_BYTES if remote.size is None else remote.size
+
+
 @contextlib.contextmanager
-def _alone(partial: Path) -> Iterator[BinaryIO]:
+def _alone(partial: Path, *, most: int) -> Iterator[_Bounded]:
     """The partial file to append to, locked: two commands at once would mix their bytes."""
-    with partial.open("ab") as stream:
+    with _Bounded(partial, most=most) as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             ours = os.path.samestat(partial.stat(), os.fstat(stream.fileno()))
@@ -186,11 +220,12 @@ def _alone(partial: Path) -> Iterator[BinaryIO]:
         yield stream
 
 
-def _continued(stream: BinaryIO, size: int | None) -> int:
+def _continued(stream: _Bounded, size: int | None) -> int:
     """Bytes that are there and stay; what cannot be the beginning of the file is dropped."""
     had = stream.tell()
     if size is None or had > size:
-        stream.truncate(0)
+        stream.seek(0)
+        stream.truncate()
         return 0
     return had
 

@@ -11,6 +11,16 @@ class PullError(Exception):
     """A file or a model version could not be fetched; the message says what to do."""
 
 
+class TooManyBytes(Exception):
+    """A server sends more than it said, or than is taken of what it says nothing of."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"expected at most {most} bytes, got more; the download is stopped and what came of it "
+            "is deleted: ask again, and if it stays so tell the owner of the repository"
+        )
+
+
 def of_disk(error: OSError, folder: Path) -> PullError:
     """The words for a fault of this machine's disk."""
     if error.errno in FULL:

@@ -33,6 +33,8 @@ class Repo:
     token: str | None = None
     claimed_sha256: str | None = None
     claimed_size: int | None = None
+    heads: dict[str, dict[str, str]] = field(default_factory=dict)
+    """What a HEAD of a file says beside, or instead."""
 
 
 @dataclass
@@ -220,9 +222,9 @@ class _HubHandler(_Handler):
         else:
             blob = b"blob %d\0" % len(content) + content
             etag = hashlib.sha1(blob, usedforsecurity=False).hexdigest()
+            headers["ETag"] = f'"{etag}"'
             if self.command == "HEAD":
-                self.reply(
-                    200, {**headers, "ETag": f'"{etag}"', "Content-Length": str(len(content))}
-                )
+                length = {"Content-Length": str(len(content))}
+                self.reply(200, {**headers, **length, **repo.heads.get(file, {})})
             else:
-                self.send_ranged(content, {**headers, "ETag": f'"{etag}"'})
+                self.send_ranged(content, headers)

@@ -6,6 +6,8 @@ it was made of the detector's values. Nothing but `Refused` comes out, whatever 
 
 import io
 import struct
+import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,8 +20,13 @@ from model_store.refusals import RefusalCode, Refused, WarningCode
 from model_store.render import Rendered
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-HEADER = struct.Struct(">8s4x4sIIBB")  # signature, length, "IHDR", width, height, depth, colour
+CHUNK = struct.Struct(">I4s")  # length, type; then the data and 4 bytes of CRC
+HEADER = struct.Struct(">IIBBBBB")  # width, height, depth, colour, compression, filter, interlace
+CRC_BYTES = 4
 GREY, RGB = 0, 2
+SAMPLES = {GREY: 1, RGB: 3}
+MOST_CHUNKS = 10_000
+"""A canvas has some hundred; each one costs a turn of a loop."""
 NOTED = (
     WarningCode.PREPARED_CANVAS,
     WarningCode.LATERALITY_UNKNOWN,
@@ -37,14 +44,16 @@ def read_canvas(source: Source, recipe: Recipe) -> Rendered:
 
     Runs a native decoder on bytes from outside: call it in a memory-limited child process.
     """
-    _check_header(source, recipe)
+    _check_pixels(source, _checked_header(source, recipe), recipe)
     try:
         with Image.open(io.BytesIO(source), formats=("PNG",)) as image:
-            pixels: Any = np.asarray(image.convert("RGB") if image.mode == "RGB" else image)
+            pixels: Any = np.asarray(image)
     except Exception as error:  # noqa: BLE001  what parsers raise for hostile bytes is no closed list
         raise Refused(
             RefusalCode.MALFORMED, f"the PNG cannot be read ({type(error).__name__})"
         ) from None
+    if pixels.shape[:2] != (recipe.height_px, recipe.width_px) or pixels.dtype != np.uint8:
+        raise Refused(RefusalCode.MALFORMED, "the PNG holds another image than its header says")
     if pixels.ndim == 3:
         if not (pixels == pixels[..., :1]).all():
             raise Refused(RefusalCode.NOT_A_CANVAS, "expected a grey PNG, got one with colours")
@@ -56,18 +65,62 @@ def read_canvas(source: Source, recipe: Recipe) -> Rendered:
     return Rendered(np.ascontiguousarray(pixels, np.uint8), placement, NOTED)
 
 
-def _check_header(source: Source, recipe: Recipe) -> None:
-    """Size, depth and colours as they are claimed, before anything is decoded."""
-    if len(source) < HEADER.size:
+def _checked_header(source: Source, recipe: Recipe) -> int:
+    """Samples a pixel, by a header that is the recipe's, before anything is decoded."""
+    begin = len(SIGNATURE) + CHUNK.size
+    if len(source) < begin + HEADER.size:
         raise Refused(RefusalCode.TRUNCATED, "the PNG ends within its header")
-    _, kind, width, height, depth, colour = HEADER.unpack(source[: HEADER.size])
-    if kind != b"IHDR":
+    length, kind = CHUNK.unpack(source[len(SIGNATURE) : begin])
+    if kind != b"IHDR" or length != HEADER.size:
         raise Refused(RefusalCode.MALFORMED, "the PNG does not begin with its header")
+    width, height, depth, colour, _, _, interlace = HEADER.unpack(
+        source[begin : begin + HEADER.size]
+    )
     if (height, width) != (recipe.height_px, recipe.width_px):
         raise Refused(
             RefusalCode.NOT_A_CANVAS,
             f"expected a PNG of {recipe.height_px} x {recipe.width_px} px, the canvas of recipe "
             f"{recipe.name}, got {height} x {width}; send the DICOM file it was made from",
         )
-    if depth != 8 or colour not in (GREY, RGB):
-        raise Refused(RefusalCode.NOT_A_CANVAS, "expected a grey PNG of 8 bits")
+    if depth != 8 or colour not in SAMPLES or interlace:
+        raise Refused(
+            RefusalCode.NOT_A_CANVAS, "expected a grey PNG of 8 bits that is not interlaced"
+        )
+    return SAMPLES[colour]
+
+
+def _check_pixels(source: Source, samples: int, recipe: Recipe) -> None:
+    """The compressed rows are as many as the header says, no fewer (they would be black), no more.
+
+    A decoder obeys a second header and fills up what is missing: neither may happen here.
+    """
+    expected = recipe.height_px * (1 + recipe.width_px * samples)
+    inflate, got = zlib.decompressobj(), 0
+    for data in _rows(source):
+        try:
+            got += len(inflate.decompress(data, expected + 1 - got))
+        except zlib.error:
+            raise Refused(RefusalCode.MALFORMED, "the PNG's rows are damaged") from None
+        if got > expected:
+            raise Refused(RefusalCode.MALFORMED, "the PNG has more rows than its header says")
+    if got < expected:
+        raise Refused(RefusalCode.TRUNCATED, "the PNG has fewer rows than its header says")
+
+
+def _rows(source: Source) -> Iterator[bytes]:
+    """Data of the IDAT chunks. Raises Refused unless there is one header and an end."""
+    at = len(SIGNATURE)
+    for turn in range(MOST_CHUNKS):
+        if len(source) < at + CHUNK.size:
+            raise Refused(RefusalCode.TRUNCATED, "the PNG ends before its end")
+        length, kind = CHUNK.unpack(source[at : at + CHUNK.size])
+        begin, at = at + CHUNK.size, at + CHUNK.size + length + CRC_BYTES
+        if at > len(source):
+            raise Refused(RefusalCode.TRUNCATED, "the PNG ends within a chunk")
+        if kind == b"IEND":
+            return
+        if (kind == b"IHDR") != (turn == 0):
+            raise Refused(RefusalCode.MALFORMED, "expected one header in a PNG, got another")
+        if kind == b"IDAT":
+            yield bytes(source[begin : begin + length])
+    raise Refused(RefusalCode.MALFORMED, f"the PNG has more than {MOST_CHUNKS} chunks")

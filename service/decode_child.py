@@ -50,20 +50,22 @@ def main() -> None:
 
 def answer(request: Request) -> list[bytes]:
     """The parts of the reply, in order."""
+    token = request.token
     try:
         with _bytes_of(request.path) as source:
             if is_png(source):
-                return _taken_as_it_is(read_canvas(source, request.recipe))
+                return _taken_as_it_is(token, read_canvas(source, request.recipe))
             mammogram = read_mammogram(source, limits=request.limits)
-            return _rendered(mammogram, render(mammogram, request.recipe))
+            return _rendered(token, mammogram, render(mammogram, request.recipe))
     except Refused as refused:
-        return [Rejected(code=refused.code, detail=refused.detail[:400]).framed()]
+        return [Rejected(token=token, code=refused.code, detail=refused.detail[:400]).framed()]
     except Exception as error:  # noqa: BLE001 - told to the parent, which replaces this child
-        return [Failed(error=_place(error)).framed()]
+        return [Failed(token=token, error=_place(error)).framed()]
 
 
-def _rendered(mammogram: Mammogram, rendered: Rendered) -> list[bytes]:
+def _rendered(token: str, mammogram: Mammogram, rendered: Rendered) -> list[bytes]:
     reply = Decoded(
+        token=token,
         placement=rendered.placement,
         laterality=mammogram.laterality,
         view=mammogram.view,
@@ -75,9 +77,10 @@ def _rendered(mammogram: Mammogram, rendered: Rendered) -> list[bytes]:
     return [reply.framed(), rendered.canvas.tobytes()]
 
 
-def _taken_as_it_is(canvas: Rendered) -> list[bytes]:
+def _taken_as_it_is(token: str, canvas: Rendered) -> list[bytes]:
     """A PNG says nothing of the breast, the view or where it comes from."""
     reply = Decoded(
+        token=token,
         placement=canvas.placement,
         laterality=None,
         view=None,

@@ -1,12 +1,14 @@
 """What parent and decode child say to each other: JSON headers and raw canvas bytes, no pickle.
 
 The child runs decoders on bytes from outside, so the parent believes nothing it says: every reply
-is checked against these types, and the canvas has the length that the recipe says.
+is checked against these types, the canvas has the length that the recipe says, and a reply names
+its request: what a child left in the socket can never be taken for the answer to another image.
 
 A message is its header's length (4 bytes, big endian), the header, and after `decoded` a canvas of
 height x width bytes. A child that is ready says so with a length of 0.
 """
 
+import secrets
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,6 +21,7 @@ from model_store.refusals import RefusalCode, WarningCode
 
 LENGTH_BYTES = 4
 LONGEST_HEADER = 1 << 20
+TOKEN_CHARACTERS = 32
 
 
 class _Message(BaseModel):
@@ -33,12 +36,19 @@ class _Message(BaseModel):
 class Request(_Message):
     """Make a canvas of this file."""
 
+    token: str = Field(default_factory=lambda: secrets.token_hex(TOKEN_CHARACTERS // 2))
     path: Path
     recipe: Recipe
     limits: Limits
 
 
-class Decoded(_Message):
+class _Answer(_Message):
+    """`token` is the request's: unguessable, so nothing that was said before can bear it."""
+
+    token: str = Field(min_length=TOKEN_CHARACTERS, max_length=TOKEN_CHARACTERS)
+
+
+class Decoded(_Answer):
     """A canvas follows."""
 
     status: Literal["decoded"] = "decoded"
@@ -51,7 +61,7 @@ class Decoded(_Message):
     warnings: tuple[WarningCode, ...]
 
 
-class Rejected(_Message):
+class Rejected(_Answer):
     """The image is refused."""
 
     status: Literal["refused"] = "refused"
@@ -59,7 +69,7 @@ class Rejected(_Message):
     detail: str = Field(max_length=400)
 
 
-class Failed(_Message):
+class Failed(_Answer):
     """An error that is ours: its type and place, never its text, which may quote the header."""
 
     status: Literal["failed"] = "failed"

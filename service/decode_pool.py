@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -240,6 +241,8 @@ class _Child:
             reply = await self._reply()
         except OSError as error:
             raise _Crashed(type(error).__name__) from None
+        if not secrets.compare_digest(reply.token, request.token):
+            raise _Crashed("a reply to another request")
         if isinstance(reply, Rejected):
             raise Refused(reply.code, reply.detail)
         if isinstance(reply, Failed):

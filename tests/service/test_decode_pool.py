@@ -28,7 +28,9 @@ LIMITS = Limits()
 AWKWARD = """
 import os, pathlib, sys, time
 import service.decode_child as child
-real = child.read_mammogram
+real, made = child.read_mammogram, child._rendered
+twice = []
+child._rendered = lambda *told: made(*told) * (1 + len(twice[:1] and [twice.pop()]))
 def awkward(source, *, limits):
     word = bytes(source[:8]).rstrip(b".")
     if word == b"SLEEP": time.sleep(60)
@@ -38,6 +40,9 @@ def awkward(source, *, limits):
     if word == b"LIE": os.write(int(sys.argv[-1]), b"\\x7f" + b"x" * 100)
     if word == b"JSON": os.write(int(sys.argv[-1]), b"\\0\\0\\0\\2[]")
     if word == b"PICKLE": os.write(int(sys.argv[-1]), b"\\0\\0\\0\\x10cos\\nsystem\\n(S''\\ntR")
+    if word == b"TWICE":
+        twice.append(True)
+        source = memoryview(source)[8:]
     if word == b"SLOW":
         time.sleep(1.0)
         source = memoryview(source)[8:]
@@ -151,6 +156,21 @@ def test_a_crash_refuses_that_image_after_one_more_try_and_no_other(
             assert [image.canvas for image in found if isinstance(image, DecodedImage)] == [
                 expected(path) for path in good
             ]
+
+    run(check)
+
+
+def test_what_a_child_says_too_much_is_never_the_answer_to_another_image(tmp_path: Path) -> None:
+    talker = write(tmp_path / "talker.dcm", word=b"TWICE", seed=1, laterality="L")
+    plain = write(tmp_path / "plain.dcm", seed=1, laterality="L")
+    victim = write(tmp_path / "victim.dcm", seed=2, laterality="R")
+
+    async def check() -> None:
+        async with awkward_pool() as pool:
+            assert (await pool.render(talker, RECIPE, LIMITS)).canvas == expected(plain)
+            for _ in range(2):
+                image = await pool.render(victim, RECIPE, LIMITS)
+                assert (image.canvas, image.laterality) == (expected(victim), Laterality.RIGHT)
 
     run(check)
 

@@ -6,12 +6,16 @@ Knows nothing of how files are found (store) or run (runtime).
 import hashlib
 import json
 import math
+import re
+import unicodedata
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 DIGEST = r"^[0-9a-f]{64}$"
 NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+"""Of a file beside manifest.json; it is a name on every disk and in every address."""
 FILES = ("image.onnx", "text.onnx", "tokenizer.json", "golden.npz", "MODEL_CARD.md")
 """Files that every version has beside manifest.json."""
 FACTOR = "factor.onnx"
@@ -19,6 +23,8 @@ FACTOR = "factor.onnx"
 ANY_SENTENCE = "*"
 """Name of the head that serves every sentence."""
 MANIFEST = "manifest.json"
+UNPRINTED = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""Unicode's categories of what steers a terminal, turns a line around or begins another one."""
 SEAL = "manifest.json.sha256"
 """`sha256sum` line of manifest.json, written by publish. It finds accidents, not an attacker:
 who can rewrite the manifest can rewrite the seal too."""
@@ -146,6 +152,15 @@ class Licence(Frozen):
     terms: str
     serving: bool = True
 
+    @field_validator("name", "terms")
+    @classmethod
+    def _is_printed_as_it_is(cls, words: str) -> str:
+        """These go to an operator's terminal and log, where some characters are commands."""
+        found = [letter for letter in words if unicodedata.category(letter) in UNPRINTED]
+        if found:
+            raise ValueError(f"expected one line of plain text, got {found[0]!a} in it")
+        return words
+
 
 class Factor(Frozen):
     """Mammo-FActOR of a version: factor.onnx, and how its channels become a heat map and boxes.
@@ -207,7 +222,7 @@ class Manifest(Frozen):
         if missing:
             raise ValueError(f"manifest names no sha256 for {', '.join(missing)}")
         for name, digest in files.items():
-            if "/" in name or "\\" in name or name.startswith(".") or name in (MANIFEST, SEAL):
+            if not FILE_NAME.fullmatch(name) or name in (MANIFEST, SEAL):
                 raise ValueError(f"{name!r} is not the plain name of a file beside the manifest")
             if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
                 raise ValueError(f"sha256 of {name!r} is not 64 hex digits")

@@ -22,7 +22,7 @@ from model_store.store import ModelStore, ModelVersion, read_manifest
 from service.catalog import how_to_accept
 from service.cli_models import Root
 from service.hub import Hub
-from service.pull_errors import PullError, of_disk
+from service.pull_errors import PullError, of_disk, plain
 
 SOURCE = re.compile(
     r"hf:(?P<repo>\w[\w.-]*(?:/\w[\w.-]*)?)(?::(?P<file>[^:\\\x00-\x1f]+))?", re.ASCII
@@ -169,12 +169,12 @@ def _forget(staging: Path) -> None:
 def _tell(version: ModelVersion, what: str) -> None:
     licence = version.manifest.licence
     typer.echo(f"{what}\n{version.path}\ndigest {version.digest}")
-    typer.echo(f"licence {licence.name}: {licence.terms}")
+    typer.echo(plain(f"licence {licence.name}: {licence.terms}"))
     if not licence.serving:
         typer.echo(how_to_accept(version))
     typer.echo(f"next: mammoserve models verify {version.key}")
 
 
 def _fail(message: str) -> NoReturn:
-    Console(stderr=True, soft_wrap=True).print(f"[red]{escape(message)}[/red]")
+    Console(stderr=True, soft_wrap=True).print(f"[red]{escape(plain(message))}[/red]")
     raise typer.Exit(1)

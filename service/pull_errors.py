@@ -1,7 +1,10 @@
 """Why something could not be fetched, for `mammoserve models pull`. Knows no hub."""
 
 import errno
+import unicodedata
 from pathlib import Path
+
+from model_store.manifest import UNPRINTED
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 KEPT = "what has come is kept: the same command goes on from there"
@@ -19,6 +22,14 @@ class TooManyBytes(Exception):
             f"expected at most {most} bytes, got more; the download is stopped and what came of it "
             "is deleted: ask again, and if it stays so tell the owner of the repository"
         )
+
+
+def plain(words: str) -> str:
+    """What a server sent, as one line that a terminal shows and does not obey."""
+    return "".join(
+        ascii(letter)[1:-1] if unicodedata.category(letter) in UNPRINTED else letter
+        for letter in words
+    )
 
 
 def of_disk(error: OSError, folder: Path) -> PullError:

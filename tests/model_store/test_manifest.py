@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from model_store.manifest import Calibration, Finding, Manifest, sigmoid
+from model_store.manifest import Calibration, Finding, Licence, Manifest, sigmoid
 from tests.tiny_model import make_tiny_model
 
 
@@ -59,11 +59,41 @@ def test_a_manifest_that_is_wrong_is_refused_with_the_reason(
 
 
 @pytest.mark.parametrize(
-    "name", ["../image.onnx", ".hidden", "manifest.json", "manifest.json.sha256", "a\\b"]
+    "name",
+    [
+        "../image.onnx",
+        ".hidden",
+        "manifest.json",
+        "manifest.json.sha256",
+        "a\\b",
+        "",
+        "a\0b",
+        "a\nb",
+        "a.onnx\n",
+        "a b",
+        "a?b#c%2e",
+        "a:b",
+        "-rf",
+        "a" * 129,
+        "\u202ea",
+    ],
 )
 def test_a_file_of_a_manifest_is_a_plain_name_beside_it(manifest: Manifest, name: str) -> None:
     with pytest.raises(ValidationError, match="not the plain name of a file"):
         Manifest.model_validate_json(_changed(manifest, files={**manifest.files, name: "0" * 64}))
+
+
+@pytest.mark.parametrize("field", ["name", "terms"])
+@pytest.mark.parametrize("letter", ["\x1b", "\0", "\n", "\r", "\x7f", "\x9b", "\u202e", "\u2028"])
+def test_a_licence_with_a_control_character_is_refused(field: str, letter: str) -> None:
+    words = {"name": "MIT", "terms": "Für Tests, mit Abstand.", field: f"a{letter}]0;b"}
+    with pytest.raises(ValidationError, match="expected one line of plain text, got"):
+        Licence.model_validate(words)
+
+
+def test_a_licence_may_be_in_any_language() -> None:
+    terms = "Für Tests, nur « ici »\u00a0; 研究用途のみ。"
+    assert Licence(name="Eigene", terms=terms).terms == terms
 
 
 def test_a_digest_that_is_none_is_refused(manifest: Manifest) -> None:

@@ -1,5 +1,6 @@
 """`mammoserve models pull hf:REPO`: a model version from a hub, whole or not at all."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,44 @@ def test_a_manifest_that_is_none_is_told(hub: LocalHub, tmp_path: Path) -> None:
     result = pull_version(hub, tmp_path / "models")
     assert result.exit_code == 1
     assert "manifest.json: expected a valid manifest" in result.stderr
+
+
+@pytest.mark.parametrize("field", ["name", "terms"])
+def test_a_licence_that_would_steer_the_terminal_is_refused_in_one_plain_line(
+    hub: LocalHub, version: ModelVersion, tmp_path: Path, field: str
+) -> None:
+    change_manifest(
+        hub, version, licence={"name": "X", "terms": "Y", field: "\x1b]0;own\x07 \u202e"}
+    )
+    result = pull_version(hub, tmp_path / "models")
+    assert result.exit_code == 1
+    assert f"expected one line of plain text, got '\\x1b' in it at licence.{field}" in result.stderr
+    assert "\x1b" not in result.output
+    assert ModelStore(tmp_path / "models").names() == []
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\nb\x1b[31m", "", "a" * 300])
+def test_a_manifest_with_an_impossible_file_is_refused_in_one_plain_line(
+    hub: LocalHub, version: ModelVersion, tmp_path: Path, name: str
+) -> None:
+    change_manifest(hub, version, files={**version.manifest.files, name: "0" * 64})
+    result = pull_version(hub, tmp_path / "models")
+    assert result.exit_code == 1
+    assert "is not the plain name of a file beside the manifest" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert "\x1b" not in result.stderr
+
+
+def test_names_that_a_repository_lists_are_shown_and_not_obeyed(
+    hub: LocalHub, tmp_path: Path
+) -> None:
+    hub.repos["someone/tiny"] = Repo({"\x1b]0;own\x07\nb": b""})
+    result = pull_version(hub, tmp_path / "models")
+    assert result.exit_code == 1
+    assert r"(it has \x1b]0;own\x07\nb); name a file" in result.stderr
+    assert "\x1b" not in result.stderr
+
+
+def change_manifest(hub: LocalHub, version: ModelVersion, **changes: object) -> None:
+    content = version.manifest.model_dump(mode="json") | changes
+    hub.repos["someone/tiny"].files["manifest.json"] = json.dumps(content).encode()

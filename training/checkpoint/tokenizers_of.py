@@ -19,7 +19,9 @@ REPOSITORIES = {
 }
 """Family -> repository on the Hugging Face hub, and the files that are needed of it."""
 SPARE = 512
-"""Rows that a table of words may have more than there are words: tables are padded."""
+BEGIN, END = "[CLS]", "[SEP]"
+PUBLISHED_ROWS, PUBLISHED_PLACES = 28_996, (101, 102)
+"""Of cased BERT and so of Bio_ClinicalBERT: a vocab.txt that lost or won a line is shifted."""
 
 
 class NoTokenizer(CheckpointError):
@@ -41,17 +43,42 @@ def fetch_tokenizer(family: str) -> Path:
     return paths[0].parent
 
 
-def check_tokenizer(folder: Path, *, rows: int) -> None:
-    """NoTokenizer unless its words fit a table of `rows`."""
+def check_tokenizer(folder: Path, *, rows: int, padded: bool) -> None:
+    """NoTokenizer unless it is whole and its words fit a table of `rows`.
+
+    `padded`: the table may have up to SPARE rows more than there are words (ModernBERT's has).
+    """
     try:
         read = tokenizers.Tokenizer.from_str(tokenizer_json(folder))
     except (OSError, ValueError, json.JSONDecodeError) as error:
         raise NoTokenizer(str(error)) from error
     except Exception as error:  # tokenizers raises nothing narrower
         raise NoTokenizer(f"the tokenizer in {folder} cannot be read: {error}") from error
-    words = read.get_vocab_size(with_added_tokens=True)
-    if not rows - SPARE <= words <= rows:
+    wrong = _wrong_words(read, rows=rows, padded=padded) or _wrong_frame(read, rows=rows)
+    if wrong:
         raise NoTokenizer(
-            f"the tokenizer in {folder} knows {words} words, the checkpoint's table has {rows}: "
-            "it belongs to another text model"
+            f"the tokenizer in {folder} {wrong}: it is damaged, or belongs to another text model"
         )
+
+
+def _wrong_words(read: tokenizers.Tokenizer, *, rows: int, padded: bool) -> str:
+    """What is wrong with its words; "" for nothing."""
+    ids = sorted(read.get_vocab(with_added_tokens=True).values())
+    if not rows - SPARE * padded <= len(ids) <= rows:
+        return f"knows {len(ids)} words, the checkpoint's table has {rows}"
+    if ids != list(range(len(ids))):  # a word that stands twice leaves a hole
+        return "has words twice or numbers that no word has"
+    if not padded and read.get_vocab_size(with_added_tokens=False) < len(ids):
+        return f"lacks one of {BEGIN}, {END} and their like among its words"
+    return ""
+
+
+def _wrong_frame(read: tokenizers.Tokenizer, *, rows: int) -> str:
+    """What is wrong with the tokens around a sentence; "" for nothing."""
+    tokens = read.encode("a").tokens
+    if len(tokens) < len((BEGIN, END)) or (tokens[0], tokens[-1]) != (BEGIN, END):
+        return f"does not put {BEGIN} before and {END} after a sentence"
+    places = tuple(read.token_to_id(token) for token in (BEGIN, END))
+    if rows == PUBLISHED_ROWS and places != PUBLISHED_PLACES:
+        return f"has {BEGIN} and {END} at {places} instead of {PUBLISHED_PLACES}"
+    return ""

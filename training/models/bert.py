@@ -59,7 +59,9 @@ class Bert(nn.Module):
             raise ValueError(f"{folder.name} reads {longest} tokens at most, not {max_tokens}")
         self.width = int(config.hidden_size)
         self.max_tokens = max_tokens
-        self.net: Any = _without_pooler(transformers.AutoModel.from_config(config))
+        self.net: Any = _without_pooler(
+            transformers.AutoModel.from_config(config, trust_remote_code=False)
+        )
         self._folder = folder
         self._pool = POOLINGS[pooling]
         self.requires_grad_(trainable)
@@ -74,7 +76,11 @@ class Bert(nn.Module):
         transformers.utils.logging.disable_progress_bar()
         transformers.utils.logging.set_verbosity_error()
         net, told = transformers.AutoModel.from_pretrained(
-            self._folder, local_files_only=True, output_loading_info=True, dtype=torch.float32
+            self._folder,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            dtype=torch.float32,
         )
         missing = sorted(name for name in told["missing_keys"] if not name.startswith("pooler."))
         if missing:
@@ -96,7 +102,7 @@ def _architecture_in(folder: Path) -> transformers.PretrainedConfig:
             "transformers saves it"
         )
     found: transformers.PretrainedConfig = transformers.AutoConfig.from_pretrained(
-        folder, local_files_only=True
+        folder, local_files_only=True, trust_remote_code=False
     )
     return found
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import transformers
 
-TOKENIZER, VOCABULARY, CONFIG = "tokenizer.json", "vocab.txt", "config.json"
+TOKENIZER, VOCABULARY = "tokenizer.json", "vocab.txt"
 
 
 def tokenizer_json(folder: Path) -> str:
@@ -25,7 +25,7 @@ def tokenizer_json(folder: Path) -> str:
         raise FileNotFoundError(
             f"{folder} holds neither {TOKENIZER} nor {VOCABULARY}: expected one of them"
         )
-    kind = transformers.AutoTokenizer if (folder / CONFIG).is_file() else transformers.BertTokenizer
-    fast = kind.from_pretrained(folder, local_files_only=True)
+    # By its class, not by AutoTokenizer: a folder could name code of its own that is to be run.
+    fast = transformers.BertTokenizer.from_pretrained(folder, local_files_only=True)
     written = json.loads(fast.backend_tokenizer.to_str())
     return json.dumps(written, ensure_ascii=False)

@@ -79,7 +79,8 @@ def expected(which: str) -> dict[str, F32]:
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A vocab.txt of the published length; the sentences' ids are given, so its words are any."""
     folder = tmp_path_factory.mktemp("tokenizer")
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    words = ["[PAD]", *(f"[unused{number}]" for number in range(1, 100))]
+    words += ["[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     words += [f"word{number}" for number in range(VOCABULARY - len(words))]
     (folder / "vocab.txt").write_text("\n".join(words) + "\n")
     return folder

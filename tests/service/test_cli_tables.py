@@ -36,7 +36,7 @@ def printed(images: list[dict[str, Any]]) -> str:
         for side, first in (("L", 700), ("R", 800))
     ]
     result = {
-        "model": {"name": "m", "version": "1"},
+        "model": {"name": "m", "version": "1", "licence": "Apache-2.0", "restricted": False},
         "images": images,
         "breasts": breasts,
         "study": {"findings": findings(900)},

@@ -17,8 +17,7 @@ PAD_TOKENS = ("[PAD]", "<pad>", "<|pad|>", "<|endoftext|>")
 class Tokenizer:
     """tokenizer.json, with padding to the longest sentence of a call and truncation.
 
-    What tokenizer.json itself says about truncation, the side and the length of padding is
-    overruled.
+    What tokenizer.json itself says about truncation and fixed-length padding is overruled.
     """
 
     def __init__(self, tokenizer: tokenizers.Tokenizer, *, max_tokens: int) -> None:
@@ -27,7 +26,7 @@ class Tokenizer:
         token = padding.get("pad_token") or _pad_token(tokenizer)
         tokenizer.enable_truncation(max_length=max_tokens)  # special tokens are kept and counted
         tokenizer.enable_padding(
-            direction="right",  # the last token is pooled by the mask's sum
+            direction=padding.get("direction", "right"),
             pad_id=padding.get("pad_id", tokenizer.token_to_id(token)),
             pad_type_id=padding.get("pad_type_id", 0),
             pad_token=token,

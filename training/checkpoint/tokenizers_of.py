@@ -78,6 +78,8 @@ def _wrong_frame(read: tokenizers.Tokenizer, *, rows: int) -> str:
     tokens = read.encode("a").tokens
     if len(tokens) < len((BEGIN, END)) or (tokens[0], tokens[-1]) != (BEGIN, END):
         return f"does not put {BEGIN} before and {END} after a sentence"
+    if (read.padding or {}).get("direction", "right") != "right":
+        return "pads before the sentence, and its last token is what is pooled"
     places = tuple(read.token_to_id(token) for token in (BEGIN, END))
     if rows == PUBLISHED_ROWS and places != PUBLISHED_PLACES:
         return f"has {BEGIN} and {END} at {places} instead of {PUBLISHED_PLACES}"

@@ -83,6 +83,12 @@ def test_sentences_without_their_frame_are_refused(tmp_path: Path) -> None:
         check_tokenizer(saved(tmp_path, without_end), rows=ROWS, padded=False)
 
 
+def test_padding_before_the_sentence_is_refused(tmp_path: Path) -> None:
+    wrong = saved(tmp_path, lambda read: read.enable_padding(direction="left"))
+    with pytest.raises(NoTokenizer, match="pads before the sentence"):
+        check_tokenizer(wrong, rows=ROWS, padded=False)
+
+
 def test_numbers_with_holes_are_refused(tmp_path: Path) -> None:
     stored = json.loads(tokenizer_json(folder(tmp_path, WORDS)))
     stored["model"]["vocab"]["word93"] = 50_000

@@ -65,7 +65,8 @@ class LicenceNotAccepted(StoreError):
         name = key.partition("/")[0]
         super().__init__(
             f"{key}: its licence {licence!r} does not allow serving ({terms}); "
-            f"if you have the right to serve it, name {name!r} among the accepted licences"
+            f"if you have the right to serve it, name {name!r} among the accepted licences "
+            "(MAMMO_ACCEPT_LICENCE of the service, --accept-licence of mammoserve-train)"
         )
         self.key = key
         self.licence = licence

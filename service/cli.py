@@ -22,6 +22,7 @@ from service.demo import run_demo
 from service.queue.embedded import EmbeddedServerError
 from service.serving import Serving, ServingError
 from service.settings import Settings
+from service.supervisor import WRONG_SETTINGS
 from service.version import VERSION
 
 FIRST_READY_S = 24 * 3600.0
@@ -67,6 +68,8 @@ def serve() -> None:
                 pass
     except (ServingError, EmbeddedServerError) as error:
         _fail(str(error))
+    if serving.wrong_settings:
+        raise typer.Exit(WRONG_SETTINGS)  # the worker has said why
     if not stop.is_set():
         _fail("the HTTP server ended by itself; its log says why")
 

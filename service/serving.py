@@ -45,6 +45,7 @@ class Serving:
         self._socket: socket.socket | None = None
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
+        self._supervisor: Supervisor | None = None
         self.url = ""
 
     def __enter__(self) -> Self:
@@ -56,8 +57,14 @@ class Serving:
 
     @property
     def alive(self) -> bool:
-        """Whether the HTTP server runs."""
-        return self._thread is not None and self._thread.is_alive()
+        """Whether the HTTP server runs, and no worker has ended for its settings."""
+        running = self._thread is not None and self._thread.is_alive()
+        return running and not self.wrong_settings
+
+    @property
+    def wrong_settings(self) -> bool:
+        """Whether a worker has ended for its settings, which no restart can help."""
+        return self._supervisor is not None and self._supervisor.gave_up
 
     def start(self) -> None:
         """Everything, in the order it is needed. Raises ServingError or EmbeddedServerError."""
@@ -70,7 +77,9 @@ class Serving:
                 EmbeddedServer(settings.data, memory_mb=settings.queue_memory_mb)
             )
             environment = settings.environment() | {"MAMMO_REDIS_URL": redis_url}
-            closing.enter_context(Supervisor(workers=settings.workers, environment=environment))
+            self._supervisor = closing.enter_context(
+                Supervisor(workers=settings.workers, environment=environment)
+            )
             self._run(listener, redis_url)
             closing.callback(self._end)
             self._closing = closing.pop_all()

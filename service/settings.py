@@ -156,6 +156,11 @@ class Settings(BaseSettings):
     def _empty_is_unset(cls, value: object) -> object:
         return None if value == "" else value
 
+    @field_validator("provider", mode="before")
+    @classmethod
+    def _empty_is_auto(cls, value: object) -> object:
+        return Provider.AUTO if value == "" else value
+
     @field_validator("log_level", "provider", mode="before")
     @classmethod
     def _any_case(cls, value: object) -> object:

@@ -24,6 +24,8 @@ BACKOFF_S = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Wait before the n-th restart in a row; the first is at once."""
 STEADY_S = 10.0
 """A process that lived this long is not failing at its start: the count begins anew."""
+WRONG_SETTINGS = 2
+"""Exit code of a worker that no restart can help: it has said why."""
 GRACE_S = 20.0
 """From SIGTERM to SIGKILL: time to finish the batch in hand."""
 
@@ -52,6 +54,7 @@ class Supervisor:
         self._grace_s = grace_s
         self._slots = [_Slot() for _ in range(workers)]
         self._stop = threading.Event()
+        self._gave_up = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
 
     def __enter__(self) -> Self:
@@ -67,6 +70,11 @@ class Supervisor:
         processes = [slot.process for slot in self._slots]
         return [it.pid for it in processes if it is not None and it.poll() is None]
 
+    @property
+    def gave_up(self) -> bool:
+        """Whether a worker ended for its settings; none runs any more."""
+        return self._gave_up.is_set()
+
     def start(self) -> None:
         """Start the workers; returns at once."""
         self._thread.start()
@@ -78,9 +86,10 @@ class Supervisor:
 
     def _watch(self) -> None:
         """In one thread from start to end: a child dies with the thread that began it."""
-        while not self._stop.is_set():
+        while not self._stop.is_set() and not self.gave_up:
             for slot in self._slots:
-                self._tend(slot)
+                if not self.gave_up:
+                    self._tend(slot)
             self._stop.wait(WATCH_S)
         self._end()
 
@@ -91,6 +100,10 @@ class Supervisor:
             if code is None:
                 return
             slot.process = None
+            if code == WRONG_SETTINGS:
+                logger.error("a worker ended with %d, wrong settings: no restart", code)
+                self._gave_up.set()
+                return
             slot.failures = 0 if now - slot.started_at > STEADY_S else slot.failures
             wait_s = BACKOFF_S[min(slot.failures, len(BACKOFF_S) - 1)]
             slot.failures += 1

@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
+from model_store.providers import Provider
 from service.cli import app
 from service.settings import Settings, default_data_dir
 
@@ -72,6 +73,11 @@ def test_a_former_name_that_is_empty_asks_for_nothing(monkeypatch: pytest.Monkey
 def test_an_empty_redis_url_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAMMO_REDIS_URL", "")
     assert Settings().redis_url is None
+
+
+def test_an_empty_provider_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAMMO_PROVIDER", "")
+    assert Settings().provider is Provider.AUTO
 
 
 def test_a_redis_password_does_not_show_in_repr() -> None:

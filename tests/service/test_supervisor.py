@@ -10,10 +10,13 @@ from pathlib import Path
 import psutil
 import pytest
 
+from model_store.providers import cuda_devices
 from service.supervisor import WORKER, Supervisor
 from tests.service.queue_helpers import eventually
+from tests.tiny_model import make_tiny_model
 
 pytestmark = pytest.mark.system
+no_device = pytest.mark.skipif(cuda_devices() > 0, reason="there is a CUDA device")
 
 SLEEP = (sys.executable, "-c", "import time; time.sleep(60)")
 
@@ -46,6 +49,54 @@ def test_a_worker_that_cannot_start_is_tried_again_ever_more_slowly(tmp_path: Pa
     with Supervisor(workers=1, environment={}, command=command):
         time.sleep(3)
     assert 2 <= len(log.read_text()) <= 5
+
+
+def test_a_worker_whose_settings_are_wrong_is_not_tried_again_and_ends_the_others(
+    tmp_path: Path,
+) -> None:
+    log = tmp_path / "starts"
+    code = (
+        "import os, time; "
+        f"first = not os.path.exists({str(log)!r}); open({str(log)!r}, 'a').write('x'); "
+        "first or os._exit(2); time.sleep(60)"
+    )
+    command = (sys.executable, "-c", code)
+    with Supervisor(workers=1, environment={}, command=command) as supervisor:
+        eventually(log.exists)
+        (pid,) = supervisor.pids
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: supervisor.gave_up)
+        time.sleep(1)
+        assert log.read_text() == "xx"
+        assert supervisor.pids == []
+    with Supervisor(workers=2, environment={}, command=command) as supervisor:
+        eventually(lambda: supervisor.gave_up)
+        eventually(lambda: supervisor.pids == [])
+
+
+@no_device
+def test_serve_ends_with_2_and_the_workers_line_where_its_provider_is_not_there(
+    tmp_path: Path,
+) -> None:
+    make_tiny_model(tmp_path / "models")
+    asked = {
+        "MAMMO_MODELS": str(tmp_path / "models"),
+        "MAMMO_DATA": str(tmp_path / "data"),
+        "MAMMO_PROVIDER": "cuda",
+        "MAMMO_PORT": "0",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "service", "serve"],
+        env={**os.environ, **asked},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    told = done.stderr + done.stdout
+    assert told.count("MAMMO_PROVIDER: provider 'cuda' is not available") == 1
+    assert "ended by itself" not in told
 
 
 def test_the_environment_reaches_the_worker_and_the_command_line_does_not(tmp_path: Path) -> None:

@@ -80,7 +80,18 @@ class Catalog:
         return version.manifest.may_be_served(self.accepted)
 
     def log_refused(self) -> None:
-        """One line for each model that is not served for its licence."""
+        """One line for each model that is not served for its licence, and one for accepted names
+        that no model has: the operator meant something by them.
+        """
+        known = self.names()
+        unknown = sorted(self.accepted.difference(known))
+        if unknown:
+            logger.warning(
+                "MAMMO_ACCEPT_LICENCE: expected names of models, got %s; name each as it is "
+                "written, without its version; there are: %s",
+                ", ".join(map(repr, unknown)),
+                ", ".join(known) or "none",
+            )
         for version in self.readable():
             if not self.may_serve(version):
                 logger.warning("not served: %s", how_to_accept(version))

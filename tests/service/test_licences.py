@@ -137,6 +137,20 @@ def test_an_accepted_model_is_not_named_as_unserved(
     assert caplog.messages == []
 
 
+def test_the_start_names_in_one_line_what_was_accepted_and_is_no_model(
+    models: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    accepted = ("closed/1", "*", "Closed", "closed")
+    with (
+        caplog.at_level(logging.WARNING),
+        live(tmp_path, models=models, workers=0, ready=False, accept_licence=accepted),
+    ):
+        lines = [line for line in caplog.messages if "MAMMO_ACCEPT_LICENCE" in line]
+    (line,) = lines
+    assert "expected names of models, got '*', 'Closed', 'closed/1'; name each" in line
+    assert line.endswith("there are: closed, open")
+
+
 def test_the_command_line_says_it_below_its_tables(accepted: Live, tmp_path: Path) -> None:
     path = tmp_path / "lcc.dcm"
     path.write_bytes(view())

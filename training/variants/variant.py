@@ -48,6 +48,27 @@ class TooFarOff(ValueError):
         self.agreement = agreement
 
 
+class VariantOfVariant(ValueError):
+    """The source is a variant: what is measured against it says nothing of the original."""
+
+    def __init__(self, source: ModelVersion) -> None:
+        original = source.manifest.made_by["variant_of"]
+        super().__init__(
+            f"expected a version that is no variant, got {source.key}, which is one of {original}; "
+            f"make the variant of {original}: what both lose adds up, and only the second would be "
+            "measured"
+        )
+
+
+def check_source(store: ModelStore, source: ModelVersion, kind: Kind) -> None:
+    """Before anything is made. Raises VariantOfVariant or AlreadyPublished."""
+    name, version = f"{source.manifest.name}-{kind}", source.manifest.version
+    if "variant_of" in source.manifest.made_by:
+        raise VariantOfVariant(source)
+    if version in store.versions(name):
+        raise AlreadyPublished(f"{name}/{version}")
+
+
 def make_variant(
     store: ModelStore,
     source: ModelVersion,
@@ -62,11 +83,10 @@ def make_variant(
     """Publish NAME-KIND under the source's version number.
 
     `calibration` sets ranges (int8), `test` measures; they must not share an image. Raises
-    TooFarOff, StoreError (AlreadyPublished among them).
+    TooFarOff, VariantOfVariant, StoreError (AlreadyPublished among them).
     """
+    check_source(store, source, kind)
     name = f"{source.manifest.name}-{kind}"
-    if source.manifest.version in store.versions(name):
-        raise AlreadyPublished(f"{name}/{source.manifest.version}")
     accepted = frozenset({source.manifest.name, name})  # making it is not serving it
     with tempfile.TemporaryDirectory(prefix="variant-") as folder:
         staging, scratch = Path(folder) / "version", Path(folder) / "scratch"

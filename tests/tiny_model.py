@@ -12,21 +12,41 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from model_store.arrays import F32, U8
 from model_store.golden import sample_channels
-from model_store.manifest import Finding, Licence, Manifest, Metric, Recipe, TensorSpec
+from model_store.manifest import Factor, Finding, Licence, Manifest, Metric, Recipe, TensorSpec
 from model_store.store import ModelStore, ModelVersion, sha256_of
 from tests.tiny_factor import factor_graph, factor_spec
+from tests.tiny_graphs import (
+    CHANNELS,
+    EMBEDDING_SIZE,
+    MEAN,
+    STD,
+    STRIDE,
+    image_graph,
+    text_graph,
+)
+
+__all__ = [
+    "CHANNELS",
+    "EMBEDDING_SIZE",
+    "FINDINGS",
+    "MEAN",
+    "STD",
+    "STRIDE",
+    "make_tiny_model",
+    "run_graph",
+    "tensor_specs",
+    "tiny_canvases",
+    "write_factor",
+    "write_golden",
+    "write_graphs",
+]
 
 DESCRIPTION = "A tiny model for tests; its numbers mean nothing."
-EMBEDDING_SIZE = 16
-CHANNELS = 8
-STRIDE = 16  # pixels of the canvas for one cell of `features`
-MEAN, STD = 0.3089279, 0.25053555  # any two numbers would do
-TINIEST = 1e-12
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 WORDS = ["no", "there", "is", "a", "mass", "suspicious", "calcification", "breast", "normal"]
@@ -64,36 +84,50 @@ def make_tiny_model(
     Without `serving` its licence forbids serving, unless another one is given.
     With `factor` it has factor.onnx: a head for its first finding, and one for any sentence.
     """
-    heads = (findings[0].name, "*") if factor and findings else ("*",) if factor else ()
+    heads = (*(one.name for one in findings[:1]), "*") if factor else ()
     with tempfile.TemporaryDirectory(prefix="tiny-model-") as folder:
         staging = Path(folder)
-        write_graphs(staging, height=height, width=width, seed=seed)
-        if heads:
-            write_factor(staging, height=height, width=width, heads=len(heads), seed=seed)
-        write_golden(staging, height=height, width=width, seed=seed)
-        (staging / "MODEL_CARD.md").write_text(f"# {DESCRIPTION}\n")
+        _write_files(staging, height=height, width=width, heads=len(heads), seed=seed)
         manifest = Manifest(
             name=name,
             version=version,
-            family="tiny",
-            description=DESCRIPTION,
             licence=licence or (OPEN if serving else NO_SERVING),
-            recipe=Recipe(height_px=height, width_px=width),
-            **tensor_specs(height=height, width=width),
-            embedding_size=EMBEDDING_SIZE,
+            **_always(height=height, width=width),
             text_max_tokens=text_max_tokens,
             logit_scale=logit_scale,
             findings=tuple(findings),
-            default_negative=("normal breast",),
-            factor=factor_spec(heads, features=_features(height, width), size=EMBEDDING_SIZE)
-            if heads
-            else None,
+            factor=_factor(heads, _features(height, width)),
             files={path.name: sha256_of(path) for path in sorted(staging.iterdir())},
             made_by={"seed": seed},
             metrics=tuple(metrics),
         )
         (staging / "manifest.json").write_text(manifest.model_dump_json(indent=2) + "\n")
         return ModelStore(root).publish(staging)
+
+
+def _write_files(directory: Path, *, height: int, width: int, heads: int, seed: int) -> None:
+    """All but manifest.json; factor.onnx where there are heads."""
+    write_graphs(directory, height=height, width=width, seed=seed)
+    if heads:
+        write_factor(directory, height=height, width=width, heads=heads, seed=seed)
+    write_golden(directory, height=height, width=width, seed=seed)
+    (directory / "MODEL_CARD.md").write_text(f"# {DESCRIPTION}\n")
+
+
+def _always(*, height: int, width: int) -> dict[str, object]:
+    """Fields of the manifest that are the same for every model of a size."""
+    return {
+        "family": "tiny",
+        "description": DESCRIPTION,
+        "recipe": Recipe(height_px=height, width_px=width),
+        "embedding_size": EMBEDDING_SIZE,
+        "default_negative": ("normal breast",),
+        **tensor_specs(height=height, width=width),
+    }
+
+
+def _factor(heads: Sequence[str], features: TensorSpec) -> Factor | None:
+    return factor_spec(heads, features=features, size=EMBEDDING_SIZE) if heads else None
 
 
 def tensor_specs(*, height: int, width: int) -> dict[str, object]:
@@ -132,8 +166,8 @@ def write_graphs(directory: Path, *, height: int, width: int, seed: int) -> None
     """image.onnx, text.onnx and tokenizer.json."""
     rng = np.random.default_rng(seed)
     tokenizer = _tokenizer()
-    _save(_image_graph(height, width, rng), directory / "image.onnx")
-    _save(_text_graph(tokenizer.get_vocab_size(), rng), directory / "text.onnx")
+    _save(image_graph(height, width, rng), directory / "image.onnx")
+    _save(text_graph(tokenizer.get_vocab_size(), rng), directory / "text.onnx")
     tokenizer.save(str(directory / "tokenizer.json"))
 
 
@@ -185,99 +219,6 @@ def run_graph(path: Path, output: str, **inputs: np.ndarray) -> F32:
     return np.asarray(session.run([output], inputs)[0], dtype=np.float32)
 
 
-def _image_graph(height: int, width: int, rng: np.random.Generator) -> onnx.GraphProto:
-    rows, columns = height // STRIDE, width // STRIDE
-    weights = {
-        "both": np.array([1, 2], dtype=np.int64),
-        "channel": np.array([1], dtype=np.int64),
-        "one": np.array(1, dtype=np.float32),
-        "mean": np.array(MEAN, dtype=np.float32),
-        "std": np.array(STD, dtype=np.float32),
-        "kernel": _normal(rng, CHANNELS, 1, 4, 4),
-        "bias": _normal(rng, CHANNELS),
-        "flat": np.array([0, CHANNELS * rows * columns], dtype=np.int64),
-        "projection": _normal(rng, CHANNELS * rows * columns, EMBEDDING_SIZE),
-    }
-    return helper.make_graph(
-        _image_nodes(weights),
-        "tiny-image",
-        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", height, width])],
-        [
-            helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["n", EMBEDDING_SIZE]),
-            helper.make_tensor_value_info(
-                "features", TensorProto.FLOAT, ["n", CHANNELS, rows, columns]
-            ),
-        ],
-        [numpy_helper.from_array(value, key) for key, value in weights.items()],
-    )
-
-
-def _image_nodes(weights: dict[str, np.ndarray]) -> list[onnx.NodeProto]:
-    return [
-        helper.make_node("Cast", ["image"], ["grey"], to=TensorProto.FLOAT),
-        helper.make_node("ReduceMin", ["grey", "both"], ["low"]),
-        helper.make_node("ReduceMax", ["grey", "both"], ["high"]),
-        helper.make_node("Sub", ["high", "low"], ["range"]),
-        helper.make_node("Max", ["range", "one"], ["guarded"]),  # a flat canvas becomes 0
-        helper.make_node("Sub", ["grey", "low"], ["lifted"]),
-        helper.make_node("Div", ["lifted", "guarded"], ["unit"]),
-        helper.make_node("Sub", ["unit", "mean"], ["centred"]),
-        helper.make_node("Div", ["centred", "std"], ["normalised"]),
-        helper.make_node("Unsqueeze", ["normalised", "channel"], ["planes"]),
-        helper.make_node("Conv", ["planes", "kernel", "bias"], ["edges"], strides=[4, 4]),
-        helper.make_node("Relu", ["edges"], ["rectified"]),
-        helper.make_node(
-            "AveragePool", ["rectified"], ["features"], kernel_shape=[4, 4], strides=[4, 4]
-        ),
-        helper.make_node("Reshape", ["features", "flat"], ["row"]),
-        helper.make_node("MatMul", ["row", "projection"], ["projected"]),
-        *_normalise("projected", "embedding", weights),
-    ]
-
-
-def _text_graph(vocabulary: int, rng: np.random.Generator) -> onnx.GraphProto:
-    weights = {
-        "table": _normal(rng, vocabulary, EMBEDDING_SIZE),
-        "projection": _normal(rng, EMBEDDING_SIZE, EMBEDDING_SIZE),
-        "last": np.array([2], dtype=np.int64),
-        "tokens": np.array([1], dtype=np.int64),
-        "one": np.array(1, dtype=np.float32),
-    }
-    nodes = [
-        helper.make_node("Gather", ["table", "input_ids"], ["vectors"]),
-        helper.make_node("Cast", ["attention_mask"], ["weight"], to=TensorProto.FLOAT),
-        helper.make_node("Unsqueeze", ["weight", "last"], ["column"]),
-        helper.make_node("Mul", ["vectors", "column"], ["kept"]),
-        helper.make_node("ReduceSum", ["kept", "tokens"], ["total"], keepdims=0),
-        helper.make_node("ReduceSum", ["weight", "tokens"], ["length"]),
-        helper.make_node("Max", ["length", "one"], ["guarded"]),
-        helper.make_node("Div", ["total", "guarded"], ["average"]),
-        helper.make_node("MatMul", ["average", "projection"], ["projected"]),
-        *_normalise("projected", "text_embedding", weights),
-    ]
-    return helper.make_graph(
-        nodes,
-        "tiny-text",
-        [
-            helper.make_tensor_value_info(key, TensorProto.INT64, ["n", "l"])
-            for key in ("input_ids", "attention_mask")
-        ],
-        [helper.make_tensor_value_info("text_embedding", TensorProto.FLOAT, ["n", EMBEDDING_SIZE])],
-        [numpy_helper.from_array(value, key) for key, value in weights.items()],
-    )
-
-
-def _normalise(source: str, target: str, weights: dict[str, np.ndarray]) -> list[onnx.NodeProto]:
-    """Nodes of an L2 normalisation along axis 1."""
-    weights["axis"] = np.array([1], dtype=np.int64)
-    weights["tiniest"] = np.array(TINIEST, dtype=np.float32)
-    return [
-        helper.make_node("ReduceL2", [source, "axis"], ["norm"]),
-        helper.make_node("Max", ["norm", "tiniest"], ["safe_norm"]),
-        helper.make_node("Div", [source, "safe_norm"], [target]),
-    ]
-
-
 def _tokenizer() -> Tokenizer:
     """WordPiece that falls back to single letters: every sentence has its own tokens."""
     pieces = [*SPECIALS, *WORDS, *LETTERS, *(f"##{letter}" for letter in LETTERS)]
@@ -296,7 +237,3 @@ def _save(graph: onnx.GraphProto, path: Path) -> None:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     onnx.checker.check_model(model)
     onnx.save(model, path)
-
-
-def _normal(rng: np.random.Generator, *shape: int) -> F32:
-    return rng.standard_normal(shape).astype(np.float32)

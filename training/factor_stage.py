@@ -39,15 +39,7 @@ def add_factor(
     nothing to learn from, UnknownFinding for a head the manifest has no finding for.
     """
     started = time.monotonic()
-    plain = version.manifest.model_copy(
-        update={"factor": None, "files": _without(version.manifest.files, FACTOR)}
-    )
-    runtime = ModelRuntime.load(
-        ModelVersion(version.path, plain),
-        threads=0,
-        verify=False,
-        accept_licences=frozenset({plain.name}),  # learning on it is not serving it
-    )
+    runtime = _plain_runtime(version)
     chosen = choose_images(canvases, config.heads, count=config.images, seed=config.seed)
     features = cache_features(runtime, chosen, folder=work, say=say)
     origin = measure_origin(runtime, [chosen.canvas(record) for record in chosen.records])
@@ -63,18 +55,30 @@ def add_factor(
     mapper = train_factor(features, lessons, config, work=work / config.digest[:16], say=say)
     golden = runtime.run_images(read_golden(runtime.version).images, outputs=(FEATURES,))[FEATURES]
     difference = export_factor(mapper, version.path, features=golden)
-    (spec,) = (spec for spec in plain.image_outputs if spec.name == FEATURES)
     size = (version.path / FACTOR).stat().st_size / 1e6
     say(
         f"factor: {FACTOR} {size:.2f} MB, differs from torch by {difference:.1g}; "
         f"{time.monotonic() - started:.0f} s in all"
     )
+    (spec,) = (spec for spec in version.manifest.image_outputs if spec.name == FEATURES)
     return factor_entry(
         spec,
         heads=config.heads,
-        embedding_size=plain.embedding_size,
+        embedding_size=version.manifest.embedding_size,
         origin=origin,
         config=config,
+    )
+
+
+def _plain_runtime(version: ModelVersion) -> ModelRuntime:
+    """The version without what it has of Mammo-FActOR."""
+    files = _without(version.manifest.files, FACTOR)
+    plain = version.manifest.model_copy(update={"factor": None, "files": files})
+    return ModelRuntime.load(
+        ModelVersion(version.path, plain),
+        threads=0,
+        verify=False,
+        accept_licences=frozenset({plain.name}),  # learning on it is not serving it
     )
 
 

@@ -1,24 +1,25 @@
 """`mammoserve-train import`: a published checkpoint as a model version."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from model_store.store import ModelVersion
+
 app = typer.Typer()
+TOKENIZER = typer.Option(
+    file_okay=False,
+    help="Folder with tokenizer.json or vocab.txt; default: fetched from the model hub.",
+)
 
 
 @app.command("import")
 def import_(
     file: Annotated[Path, typer.Argument(dir_okay=False, help="The checkpoint, as published.")],
     name: Annotated[str, typer.Option(help="Of the model in the store, such as mammo-clip-b5.")],
-    tokenizer: Annotated[
-        Path | None,
-        typer.Option(
-            file_okay=False,
-            help="Folder with tokenizer.json or vocab.txt; default: fetched from the model hub.",
-        ),
-    ] = None,
+    tokenizer: Annotated[Path | None, TOKENIZER] = None,
     prompts: Annotated[str, typer.Option(help="Prompt set of the findings.")] = "mammography",
     store: Annotated[Path, typer.Option("--store", help="Folder of the model versions.")] = Path(
         "build/models"
@@ -39,7 +40,6 @@ def import_(
     from training.checkpoint.importing import import_checkpoint
     from training.export import ParityError
 
-    own = Licence(name=licence, terms=terms) if licence else None
     try:
         version = import_checkpoint(
             file,
@@ -47,14 +47,19 @@ def import_(
             tokenizer=tokenizer,
             prompts=prompts,
             store=ModelStore(store),
-            licence=own,
+            licence=Licence(name=licence, terms=terms) if licence else None,
             say=typer.echo,
         )
-    except (ValueError, FileNotFoundError, StoreError, ParityError) as error:
+    except (ValueError, OSError, RuntimeError, StoreError, ParityError) as error:
         raise typer.BadParameter(str(error)) from error
+    _tell(version)
+
+
+def _tell(version: "ModelVersion") -> None:
     typer.echo(f"published {version.key}: {version.path}")
     if not version.manifest.licence.serving:
         typer.echo(
             f"Its licence forbids serving ({version.manifest.licence.name}). Read its terms in "
-            f"MODEL_CARD.md; the service loads it with MAMMO_ACCEPT_LICENCE={name}."
+            "MODEL_CARD.md; the service loads it with "
+            f"MAMMO_ACCEPT_LICENCE={version.manifest.name}."
         )

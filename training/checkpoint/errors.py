@@ -21,6 +21,34 @@ class Unreadable(CheckpointError):
         )
 
 
+class Damaged(CheckpointError):
+    """The file's own checksums say that bytes of it were changed."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path.name} is damaged: {reason}; fetch it again")
+
+
+class OtherProtocol(CheckpointError):
+    """Nothing bad is asked for, but in a form of pickle that is not read."""
+
+    def __init__(self, path: Path, protocol: int) -> None:
+        super().__init__(
+            f"{path.name}: expected a pickle of protocol 2, as torch.save writes unless it is told "
+            f"otherwise, got protocol {protocol}; have it saved again without pickle_protocol"
+        )
+
+
+class BadTensors(CheckpointError):
+    """Tensors that nothing can be computed with."""
+
+    def __init__(self, path: Path, wrong: Sequence[str]) -> None:
+        super().__init__(
+            f"{path.name}: expected dense tensors of finite floats, {len(wrong)} are none: "
+            f"{_listed(wrong)}"
+        )
+        self.wrong = tuple(wrong)
+
+
 class Refused(CheckpointError):
     """The pickle in the file asks for something that is neither a tensor nor plain configuration.
 

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from torch import Tensor
 
 from model_store.manifest import Recipe
-from training.checkpoint.errors import TensorsDiffer, UnknownLayout
+from training.checkpoint.errors import UnknownLayout
+from training.checkpoint.reading import plain_count
+from training.checkpoint.tensors import check_shapes, checked_state
 from training.config import ModelConfig, PretrainConfig
 from training.models.clip import Clip
 from training.pretrain import RUN, SETTINGS
@@ -48,15 +51,8 @@ class Own:
         """
         config = self.model if tokenizer is None else _with_text(self.model, tokenizer)
         made = Clip(config)
-        wanted = made.state_dict()
-        missing, surplus = sorted(wanted.keys() - self.state), sorted(self.state.keys() - wanted)
-        shapes = [
-            f"{name} {tuple(self.state[name].shape)} for {tuple(wanted[name].shape)}"
-            for name in sorted(wanted.keys() & self.state)
-            if wanted[name].shape != self.state[name].shape
-        ]
-        if missing or surplus or shapes:
-            raise TensorsDiffer(self.path.name, missing=missing, surplus=surplus, shapes=shapes)
+        wanted = {name: tuple(tensor.shape) for name, tensor in made.state_dict().items()}
+        check_shapes(self.path.name, wanted, self.state)
         made.load_state_dict(dict(self.state), strict=True)
         return made.eval()
 
@@ -71,26 +67,34 @@ def recognise_own(path: Path, stored: Mapping[str, Any]) -> Own | None:
     inside = stored.get("state_dict")
     if not isinstance(inside, Mapping) or INSIDE + MARK not in inside:
         return None
-    state = {name.removeprefix(INSIDE): tensor for name, tensor in inside.items()}
+    state = {str(name).removeprefix(INSIDE): tensor for name, tensor in inside.items()}
     settings = stored.get(SETTINGS)
     if not isinstance(settings, Mapping):
         raise UnknownLayout(path, f"a checkpoint of pretraining without its {SETTINGS!r}")
-    step = stored.get("global_step")
-    return _own(path, state, settings, step=step if isinstance(step, int) else None)
+    return _own(path, state, settings, step=plain_count(stored.get("global_step")))
 
 
 def _own(
-    path: Path, state: Mapping[str, Tensor], settings: Mapping[str, Any], *, step: int | None
+    path: Path, state: Mapping[Any, Any], settings: Mapping[str, Any], *, step: int | None
 ) -> Own:
-    config = PretrainConfig.model_validate(dict(settings))
-    return Own(path=path, state=state, model=config.model, recipe=config.recipe, step=step)
+    try:
+        config = PretrainConfig.model_validate(dict(settings))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UnknownLayout(path, f"{where} of its settings: {first['msg']}") from error
+    sound = checked_state(path, state)
+    return Own(path=path, state=sound, model=config.model, recipe=config.recipe, step=step)
 
 
 def _settings_beside(path: Path) -> Mapping[str, Any]:
     """The settings that `pretrain` wrote into the folder of model.pt."""
     run = path.with_name(RUN)
-    told: dict[str, Any] = json.loads(run.read_text(encoding="utf-8")) if run.is_file() else {}
-    settings = told.get(SETTINGS)
+    try:
+        told = json.loads(run.read_text(encoding="utf-8")) if run.is_file() else {}
+    except (ValueError, RecursionError) as error:
+        raise UnknownLayout(path, f"the {RUN} beside it is no JSON") from error
+    settings = told.get(SETTINGS) if isinstance(told, dict) else None
     if not isinstance(settings, Mapping):
         raise UnknownLayout(
             path,

@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import BertConfig, ModernBertConfig, PretrainedConfig
 
 from training.checkpoint.errors import TensorsDiffer
+from training.checkpoint.tensors import numbers_in
 
 HEAD_WIDTH = 64  # of attention, in every BERT and ModernBERT that was published
 BERT, MODERNBERT = "embeddings.word_embeddings.weight", "embeddings.tok_embeddings.weight"
@@ -23,7 +24,19 @@ def text_architecture(given: Mapping[str, Tensor], prefix: str) -> PretrainedCon
     TensorsDiffer where a tensor that tells its size is missing.
     """
     shapes = _Shapes(given, prefix)
-    return _bert(shapes) if prefix + BERT in given else _modernbert(shapes)
+    made = _bert(shapes) if prefix + BERT in given else _modernbert(shapes)
+    _check_size(made, held=numbers_in(given))
+    return made
+
+
+def _check_size(made: PretrainedConfig, *, held: int) -> None:
+    """TensorsDiffer for a tower larger than the file: it would be made before it is compared."""
+    block = 4 * made.hidden_size**2 + 2 * made.hidden_size * made.intermediate_size
+    words = made.vocab_size + (made.max_position_embeddings if made.model_type == "bert" else 0)
+    least = made.hidden_size * words + made.num_hidden_layers * block
+    if made.hidden_size % HEAD_WIDTH or least > held:
+        told = f"a text tower {made.hidden_size} wide of {least} weights for {held} in the file"
+        raise TensorsDiffer("a text tower", missing=[], surplus=[], shapes=[told])
 
 
 class _Shapes:
@@ -36,7 +49,11 @@ class _Shapes:
         whole = self._prefix + name
         if whole not in self._given:
             raise TensorsDiffer("a text tower", missing=[whole], surplus=[], shapes=[])
-        return tuple(self._given[whole].shape)
+        shape = tuple(self._given[whole].shape)
+        if len(shape) != 2:
+            told = f"{whole} {shape} for two dimensions"
+            raise TensorsDiffer("a text tower", missing=[], surplus=[], shapes=[told])
+        return shape
 
     def layers(self, below: str) -> int:
         """Different numbers that follow `below`."""

@@ -16,7 +16,7 @@ from tests.training.checkpoint.published_form import (
     small_state,
     small_tokenizer,
 )
-from training.checkpoint.errors import TensorsDiffer, UnknownLayout
+from training.checkpoint.errors import BadTensors, TensorsDiffer, UnknownLayout
 from training.checkpoint.published import Published, recognise
 from training.checkpoint.recognise import open_checkpoint
 
@@ -101,6 +101,12 @@ def test_tensors_that_tell_the_towers_are_named_when_they_are_missing(
     [
         ("base", {"mean": 0.5}, "normalised by mean"),
         ("base", {"std": "wide"}, "normalised by std"),
+        ("base", {"mean": float("nan")}, "normalised by mean .* got nan"),
+        ("base", {"std": 10**400}, "normalised by std"),
+        ("base", {"std": 10**5000}, "normalised by std .* got a int"),
+        ("base", {"text_max_length": 64}, "at most 40, the positions"),
+        ("model", {"text_encoder": {"pooling": ["eos"]}}, r"text pooling .* \['eos'\]"),
+        ("model", {"text_encoder": "bert"}, "text_encoder to be a dictionary"),
         ("base", {"image_size_h": 0}, "canvas"),
         ("base", {"text_max_length": 1000}, "text_max_length"),
         ("model", {"text_encoder": {"pooling": "attention"}}, "text pooling"),
@@ -114,6 +120,96 @@ def test_a_configuration_that_would_be_computed_otherwise_is_refused(
     stored["config"][part] |= change
     with pytest.raises(UnknownLayout, match=told):
         recognise(PATH, stored)
+
+
+@pytest.mark.parametrize("odd", ["abc", [1], 3, None])
+def test_a_configuration_that_is_no_dictionary_is_refused_not_passed_over(
+    state: State, odd: object
+) -> None:
+    with pytest.raises(UnknownLayout, match="config to be a dictionary"):
+        recognise(PATH, small_checkpoint(state) | {"config": odd})
+    stored = small_checkpoint(state)
+    stored["config"]["base"] = odd
+    with pytest.raises(UnknownLayout, match="base to be a dictionary"):
+        recognise(PATH, stored)
+
+
+def test_a_configuration_that_holds_itself_is_refused(state: State) -> None:
+    stored = small_checkpoint(state)
+    stored["config"]["transform"] = stored["config"]
+    with pytest.raises(UnknownLayout, match="its config cannot be one: more than"):
+        recognise(PATH, stored)
+
+
+CONVOLUTION = "image_encoder._conv_head.weight"
+TEXT = "text_encoder.text_encoder."
+BAD_VALUES: dict[str, Callable[[Tensor], object]] = {
+    "a str, no tensor": lambda _: "x",
+    "sparse": lambda tensor: tensor.to_sparse(),
+    "without values": lambda tensor: tensor.to("meta"),
+    "of torch.int64": lambda tensor: tensor.long(),
+    "of torch.bool": lambda tensor: tensor.bool(),
+    "of torch.complex64": lambda tensor: tensor.to(torch.complex64),
+    "of torch.float8_e4m3fn": lambda tensor: tensor.to(torch.float8_e4m3fn),
+    "empty": lambda tensor: tensor[:0],
+    "of a few repeated numbers": lambda tensor: tensor[:1].expand(10**9, -1, -1, -1),
+    "NaN or infinite": lambda tensor: tensor * float("nan"),
+}
+
+
+@pytest.mark.parametrize("reason", BAD_VALUES)
+def test_what_nothing_can_be_computed_with_is_named_before_anything_is_built(
+    state: State, reason: str
+) -> None:
+    bad = small_checkpoint({**state, CONVOLUTION: BAD_VALUES[reason](state[CONVOLUTION])})  # type: ignore[dict-item]
+    with pytest.raises(BadTensors, match=reason) as caught:
+        recognise(PATH, bad)
+    assert len(caught.value.wrong) == 1
+    assert caught.value.wrong[0].startswith(CONVOLUTION)
+
+
+def test_an_infinite_temperature_or_one_beyond_float32_is_refused(state: State) -> None:
+    for value in (torch.tensor(torch.inf), torch.tensor(1e300, dtype=torch.float64)):
+        with pytest.raises(BadTensors, match="logit_scale"):
+            found({**state, "logit_scale": value})
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_floats_are_taken(state: State, kind: torch.dtype) -> None:
+    assert found({**state, CONVOLUTION: state[CONVOLUTION].to(kind)}).tower == "b2"
+
+
+def test_a_name_that_is_no_name_is_refused(state: State) -> None:
+    with pytest.raises(UnknownLayout, match="names of tensors, got a int"):
+        found({**state, 5: torch.ones(1)})  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        (CONVOLUTION, ()),
+        ("image_projection.projection.weight", ()),
+        ("image_projection.projection.weight", (512, 3)),
+        (TEXT + "embeddings.word_embeddings.weight", (11,)),
+        (TEXT + "embeddings.word_embeddings.weight", (1, 640_000)),
+        (TEXT + "embeddings.word_embeddings.weight", (11, 65)),
+        (TEXT + "encoder.layer.0.intermediate.dense.weight", (10**7, 1)),
+    ],
+)
+def test_shapes_that_tell_no_tower_or_one_larger_than_the_file_build_nothing(
+    state: State, name: str, shape: tuple[int, ...]
+) -> None:
+    with pytest.raises(
+        (TensorsDiffer, UnknownLayout), match=r"weights for|two dim|channels|for \("
+    ):
+        found({**state, name: torch.ones(shape)})
+
+
+def test_a_stem_of_another_shape_is_told_before_it_is_summed(state: State, tmp_path: Path) -> None:
+    for shape in ((3,), (32, 5, 3, 3)):
+        made = found({**state, "image_encoder._conv_stem.weight": torch.ones(shape)})
+        with pytest.raises(TensorsDiffer, match=r"_conv_stem\.weight .* for \(32, 1, 3, 3\)"):
+            made.build(small_tokenizer(tmp_path))
 
 
 def test_a_modernbert_makes_it_mammo_fm(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from torch import Tensor
 from training.checkpoint.errors import BadTensors, TensorsDiffer, UnknownLayout
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-COUNTERS = ("num_batches_tracked", "position_ids")
-"""Ends of names of whole numbers that no embedding depends on."""
+WHOLE = {"num_batches_tracked": torch.int64, "position_ids": torch.int64, "levels": torch.int8}
+"""Last part of a name -> its dtype: counters, and MiniLM's weights of eight bits (own runs)."""
 
 
 def checked_state(path: Path, state: Mapping[object, object]) -> dict[str, Tensor]:
@@ -39,14 +39,14 @@ def _reason(name: str, value: object) -> str:
         return f"a {type(value).__name__}, no tensor"
     if value.layout != torch.strided or value.is_quantized or value.is_meta or value.is_nested:
         return "sparse, quantised or without values"
-    counter = name.endswith(COUNTERS) and value.dtype == torch.int64
-    if value.dtype not in FLOATS and not counter:
+    whole = WHOLE.get(name.rpartition(".")[2]) == value.dtype
+    if value.dtype not in FLOATS and not whole:
         return f"of {value.dtype}"
     if value.numel() == 0:
         return "empty"
     if value.numel() * value.element_size() > value.untyped_storage().nbytes():
         return f"{tuple(value.shape)} of a few repeated numbers"
-    return "" if counter or bool(torch.isfinite(value.float()).all()) else "NaN or infinite"
+    return "" if whole or bool(torch.isfinite(value.float()).all()) else "NaN or infinite"
 
 
 def numbers_in(state: Mapping[str, Tensor]) -> int:

@@ -19,6 +19,9 @@ from tests.training.checkpoint.published_form import (
 from training.checkpoint.errors import BadTensors, TensorsDiffer, UnknownLayout
 from training.checkpoint.published import Published, recognise
 from training.checkpoint.recognise import open_checkpoint
+from training.checkpoint.tensors import checked_state
+from training.config import ModelConfig
+from training.models.clip import Clip
 
 State = dict[str, Tensor]
 PATH = Path("b2-model-best-epoch-10.tar")
@@ -177,6 +180,11 @@ def test_an_infinite_temperature_or_one_beyond_float32_is_refused(state: State) 
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
 def test_other_floats_are_taken(state: State, kind: torch.dtype) -> None:
     assert found({**state, CONVOLUTION: state[CONVOLUTION].to(kind)}).tower == "b2"
+
+
+def test_every_tensor_of_our_own_default_model_is_taken() -> None:
+    state = Clip(ModelConfig()).state_dict()
+    assert checked_state(PATH, state).keys() == state.keys()
 
 
 def test_a_name_that_is_no_name_is_refused(state: State) -> None:

@@ -6,12 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from model_store.manifest import Licence
     from model_store.store import ModelVersion
 
 app = typer.Typer()
 TOKENIZER = typer.Option(
     file_okay=False,
     help="Folder with tokenizer.json or vocab.txt; default: fetched from the model hub.",
+)
+MAY_BE_SERVED = typer.Option(
+    "--may-be-served",
+    help="The licence of --licence allows serving, whatever the family's own terms say.",
 )
 
 
@@ -30,12 +35,12 @@ def import_(
     terms: Annotated[
         str, typer.Option(help="Terms that go with --licence, in a sentence.")
     ] = "Not to be passed on.",
+    may_be_served: Annotated[bool, MAY_BE_SERVED] = False,
 ) -> None:
     """Publish a Mammo-CLIP (B5, B2), Mammo-FM or own checkpoint as the next version of NAME.
 
     Only tensors and plain configuration are read of the file; nothing in it is run.
     """
-    from model_store.manifest import Licence
     from model_store.store import ModelStore, StoreError
     from training.checkpoint.importing import import_checkpoint
     from training.export import ParityError
@@ -47,12 +52,22 @@ def import_(
             tokenizer=tokenizer,
             prompts=prompts,
             store=ModelStore(store),
-            licence=Licence(name=licence, terms=terms) if licence else None,
+            licence=_given(licence, terms, may_be_served),
             say=typer.echo,
         )
     except (ValueError, OSError, RuntimeError, StoreError, ParityError) as error:
         raise typer.BadParameter(str(error)) from error
     _tell(version)
+
+
+def _given(name: str | None, terms: str, may_be_served: bool) -> "Licence | None":
+    from model_store.manifest import Licence
+
+    if name is not None:
+        return Licence(name=name, terms=terms, serving=may_be_served)
+    if may_be_served:
+        raise ValueError("--may-be-served goes with --licence: under which one may it be served?")
+    return None
 
 
 def _tell(version: "ModelVersion") -> None:

@@ -30,7 +30,8 @@ CARD = """# {name}/{version}
 Imported by `mammoserve-train import` from `{file}` (sha256 {digest}).
 Image tower {tower}, text tower {text}, embeddings of {size} numbers, canvases of {canvas} px.
 Torch and ONNX differ by {parity:.1e} on the golden inputs.
-Not calibrated and not measured: `mammoserve-train evaluate all --model {name}/{version}` does that.
+Not calibrated and not measured:
+`mammoserve-train evaluate all --model {name}/{version} --store STORE --accept-licence {name}` does.
 Prompts are the set `{prompts}`; those behind published zero-shot figures were never published.
 Research use only, not for diagnosis.
 
@@ -53,8 +54,9 @@ def import_checkpoint(
     """Publish the file's model as the next version of `name`.
 
     `tokenizer`: folder with tokenizer.json or vocab.txt; None asks the model hub. `licence`: None
-    takes the family's. Raises CheckpointError, ParityError, StoreError, OSError, and ValueError for
-    an unknown prompt set or a name that is none; nothing is left of an import that fails.
+    takes the family's; `serving` of a given one is the importer's word that opens it. Raises
+    CheckpointError, ParityError, StoreError, OSError, and ValueError for an unknown prompt set or a
+    name that is none; nothing is left of an import that fails.
     """
     started = time.monotonic()
     if not re.fullmatch(NAME, name):
@@ -72,7 +74,7 @@ def import_checkpoint(
         tell(f"{found.family}, image tower {model.image.name}, every tensor is in its place")
         parity = write_files(model, staging, recipe=found.recipe, prompts=asked)
         tell(f"exported; torch and ONNX differ by {parity:.1e}")
-        terms = licence or LICENCES[found.family]
+        terms = _licence(found.family, licence)
         manifest = _manifest(model, found, asked, name=name, licence=terms)
         card = partial(_card, model=model, found=found, prompts=prompts, parity=parity)
         made = publish_next(store, staging, manifest, card=card)
@@ -95,6 +97,20 @@ def publish_next(
             if not tries_left:
                 raise
     raise AssertionError(TRIES)
+
+
+def _licence(family: str, given: Licence | None) -> Licence:
+    """A name of its own does not open what the family's terms close."""
+    known = LICENCES[family]
+    if given is None:
+        return known
+    return given.model_copy(update={"serving": known.serving or given.serving})
+
+
+def _word(family: str, licence: Licence) -> dict[str, str]:
+    """Kept in the version: by whose word it may be served."""
+    opened = licence.serving and not LICENCES[family].serving
+    return {"serving_allowed_by": "--may-be-served"} if opened else {}
 
 
 def _tokenizer(found: Checkpoint, given: Path | None) -> Path | None:
@@ -124,6 +140,7 @@ def _manifest(
         "checkpoint": found.path.name,
         "checkpoint_sha256": sha256_of(found.path),
         **found.note,
+        **_word(found.family, licence),
         **tools(),
     }
     return manifest.model_copy(update={"made_by": manifest.made_by | made_by})

@@ -7,7 +7,6 @@ below, which belong to the families.
 import json
 from pathlib import Path
 
-import huggingface_hub
 import tokenizers
 
 from training.checkpoint.errors import CheckpointError
@@ -30,6 +29,8 @@ class NoTokenizer(CheckpointError):
 
 def fetch_tokenizer(family: str) -> Path:
     """Folder with the family's tokenizer, from the hub or its cache; NoTokenizer without either."""
+    import huggingface_hub
+
     repository, files = REPOSITORIES[family]
     try:
         paths = [Path(huggingface_hub.hf_hub_download(repository, name)) for name in files]

@@ -11,8 +11,9 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from training.models.tokenizer_files import CONFIG, tokenizer_json
+from training.models.tokenizer_files import tokenizer_json
 
+CONFIG = "config.json"
 Pooling = Callable[[Tensor, Tensor], Tensor]
 """Token vectors (N, L, W) and attention mask (N, L) -> (N, W)."""
 

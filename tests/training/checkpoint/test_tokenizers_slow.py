@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from transformers.models.bert.tokenization_bert_legacy import BertTokenizerLegacy
 
 from model_store.text import Tokenizer
-from training.models.tokenizer_files import CONFIG, tokenizer_json
+from training.models.bert import CONFIG
+from training.models.tokenizer_files import tokenizer_json
 
 MAX_TOKENS = 48
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]

@@ -48,7 +48,7 @@ bench: $(DEV)/.bench  ## speed and memory, as ratios in one run
 train: $(DEV)/.ready  ## make the demo model again from nothing (over an hour on 2 cores)
 	$(DEV)/bin/mammoserve-train demo $(ARGS)
 import: $(DEV)/.ready  ## a published checkpoint into build/models: make import FILE=x.tar NAME=mammo-clip-b5 TOKENIZER=folder
-	$(DEV)/bin/mammoserve-train import $(FILE) --name $(NAME) --tokenizer $(TOKENIZER) $(ARGS)
+	$(DEV)/bin/mammoserve-train import "$(FILE)" --name "$(NAME)" $(if $(TOKENIZER),--tokenizer "$(TOKENIZER)") $(ARGS)
 lock: $(DEV)/.ready  ## compile the hashed lock files
 	$(DEV)/bin/python $(PIP) install pip-tools
 	LOCKER=$(DEV)/bin/pip-compile requirements/lock.sh

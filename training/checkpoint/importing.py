@@ -10,7 +10,7 @@ from pathlib import Path
 from model_store.manifest import NAME, Licence, Manifest
 from model_store.prompts import PromptSet, read_prompt_set
 from model_store.store import AlreadyPublished, ModelStore, ModelVersion, sha256_of
-from training.checkpoint.licences import LICENCES
+from training.checkpoint.licences import licence_of, serving_note
 from training.checkpoint.own import Own
 from training.checkpoint.recognise import Checkpoint, open_checkpoint
 from training.checkpoint.staging import staging_in
@@ -74,7 +74,7 @@ def import_checkpoint(
         tell(f"{found.family}, image tower {model.image.name}, every tensor is in its place")
         parity = write_files(model, staging, recipe=found.recipe, prompts=asked)
         tell(f"exported; torch and ONNX differ by {parity:.1e}")
-        terms = _licence(found.family, licence)
+        terms = licence_of(found.family, licence)
         manifest = _manifest(model, found, asked, name=name, licence=terms)
         card = partial(_card, model=model, found=found, prompts=prompts, parity=parity)
         made = publish_next(store, staging, manifest, card=card)
@@ -97,20 +97,6 @@ def publish_next(
             if not tries_left:
                 raise
     raise AssertionError(TRIES)
-
-
-def _licence(family: str, given: Licence | None) -> Licence:
-    """A name of its own does not open what the family's terms close."""
-    known = LICENCES[family]
-    if given is None:
-        return known
-    return given.model_copy(update={"serving": known.serving or given.serving})
-
-
-def _word(family: str, licence: Licence) -> dict[str, str]:
-    """Kept in the version: by whose word it may be served."""
-    opened = licence.serving and not LICENCES[family].serving
-    return {"serving_allowed_by": "--may-be-served"} if opened else {}
 
 
 def _tokenizer(found: Checkpoint, given: Path | None) -> Path | None:
@@ -140,7 +126,7 @@ def _manifest(
         "checkpoint": found.path.name,
         "checkpoint_sha256": sha256_of(found.path),
         **found.note,
-        **_word(found.family, licence),
+        **serving_note(found.family, licence),
         **tools(),
     }
     return manifest.model_copy(update={"made_by": manifest.made_by | made_by})

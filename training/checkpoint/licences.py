@@ -19,3 +19,20 @@ LICENCES = {
     "mammoserve": Licence(name="private", terms="Not to be passed on. Not for diagnosis."),
 }
 """By family. `serving` False: loaded only on the operator's word."""
+
+
+def licence_of(family: str, given: Licence | None) -> Licence:
+    """The family's terms, or those given; a name alone does not open what the family closes.
+
+    `serving` of a given licence is the importer's word that it may be served.
+    """
+    known = LICENCES[family]
+    if given is None:
+        return known
+    return given.model_copy(update={"serving": known.serving or given.serving})
+
+
+def serving_note(family: str, licence: Licence) -> dict[str, str]:
+    """For `made_by`: by whose word a version may be served whose family's terms forbid it."""
+    opened = licence.serving and not LICENCES[family].serving
+    return {"serving_allowed_by": "--may-be-served"} if opened else {}
